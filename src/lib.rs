@@ -9,3 +9,4 @@ compile_error!(
 
 pub mod backoff;
 pub mod name;
+pub mod telemetry;

@@ -1,0 +1,4 @@
+//! Written by everyone, read by admin: logs and counters.
+
+pub mod counters;
+pub mod log;
