@@ -8,5 +8,6 @@ compile_error!(
 );
 
 pub mod backoff;
+pub mod config;
 pub mod name;
 pub mod telemetry;

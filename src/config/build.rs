@@ -1,0 +1,109 @@
+//! Plans written in Rust: for embedders and tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::{
+    Address, Balancer, Bind, Cluster, Host, HostAddress, Listener, NetworkFilter, Plan, TcpProxy,
+};
+use crate::name::{ClusterName, ListenerName};
+
+impl Host {
+    /// A host of weight 1.
+    #[must_use]
+    pub fn new(address: HostAddress) -> Self {
+        Self {
+            address,
+            hostname: None,
+            weight: 1,
+        }
+    }
+}
+
+impl From<SocketAddr> for Host {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(HostAddress::Socket(Address::Tcp(address)))
+    }
+}
+
+impl Cluster {
+    /// How long a host may take to accept a connection unless it is said.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A cluster as a configuration makes it that says no more than this.
+    #[must_use]
+    pub fn new(name: impl Into<ClusterName>, hosts: impl IntoIterator<Item = Host>) -> Self {
+        Self {
+            name: name.into(),
+            balancer: Balancer::default(),
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            hosts: hosts.into_iter().collect(),
+            idle_timeout: None,
+            mark: None,
+        }
+    }
+}
+
+impl Listener {
+    /// How long a connection may move no byte unless it is said.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+    /// A bound listener that relays to one cluster.
+    #[must_use]
+    pub fn new(
+        name: impl Into<ListenerName>,
+        address: SocketAddr,
+        cluster: impl Into<ClusterName>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            address: Address::Tcp(address),
+            bind: Bind::Port,
+            idle_timeout: Some(Self::IDLE_TIMEOUT),
+            filter: NetworkFilter::TcpProxy(TcpProxy::Cluster(cluster.into())),
+        }
+    }
+}
+
+impl Plan {
+    /// A plan of these clusters and listeners, with every default beside them.
+    ///
+    /// ```
+    /// use banyan::config::{Cluster, Host, Listener, Plan};
+    ///
+    /// let local = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    /// let plan = Plan::of(
+    ///     [Cluster::new("api", [Host::from(local(9090)), Host::from(local(9091))])],
+    ///     [Listener::new("app", local(2047), "api")],
+    /// );
+    /// assert!(plan.cluster("api").is_some());
+    /// ```
+    #[must_use]
+    pub fn of(
+        clusters: impl IntoIterator<Item = Cluster>,
+        listeners: impl IntoIterator<Item = Listener>,
+    ) -> Self {
+        Self {
+            clusters: clusters.into_iter().map(Arc::new).collect(),
+            listeners: listeners.into_iter().map(Arc::new).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The cluster of this name.
+    #[must_use]
+    pub fn cluster(&self, name: &str) -> Option<&Arc<Cluster>> {
+        self.clusters
+            .iter()
+            .find(|cluster| cluster.name.as_str() == name)
+    }
+
+    /// The listener of this name.
+    #[must_use]
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners
+            .iter()
+            .find(|listener| listener.name.as_str() == name)
+    }
+}

@@ -1,0 +1,298 @@
+//! The plan: a configuration after everything in it has been decided.
+//!
+//! No `Option` here means "default" and no text means a number; every name that is referred to
+//! exists. Two plans can be compared, and `diff` says what leads from one to the
+//! other.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::name::{ClusterName, ListenerName};
+
+/// Everything that a running proxy is to be.
+///
+/// The default plan is the empty one, from which every start is a reload.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Clusters in the order of the file, each name once.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// Listeners in the order of the file, each name and each bound address once.
+    pub listeners: Vec<Arc<Listener>>,
+    /// What concerns the process as a whole.
+    pub server: Server,
+}
+
+/// What concerns the process as a whole. Read once, at start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// `host:port` of the admin listener; none is served when absent.
+    pub admin: Option<String>,
+    /// Whether a predecessor is looked for and a successor accepted.
+    pub upgrade: Upgrade,
+    /// How long a hot upgrade waits for connections to move (default 30 s).
+    pub graceful_timeout: Duration,
+    /// Where error lines go, and which of them.
+    pub log: Log,
+    /// `mosn_server_name`, for information.
+    pub name: String,
+    /// The pid file, when the configuration names one.
+    pub pid_file: Option<PathBuf>,
+    /// Worker threads.
+    pub workers: Workers,
+    /// Directory of the control sockets, when the configuration names one.
+    pub socket_directory: Option<PathBuf>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            admin: None,
+            upgrade: Upgrade::default(),
+            graceful_timeout: Duration::from_secs(30),
+            log: Log::default(),
+            name: String::new(),
+            pid_file: None,
+            workers: Workers::default(),
+            socket_directory: None,
+        }
+    }
+}
+
+/// Whether a hot upgrade is possible (`disable_upgrade`, `close_graceful`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upgrade {
+    /// A predecessor is looked for, a successor is accepted.
+    #[default]
+    Enabled,
+    /// The process always starts cold.
+    Disabled,
+}
+
+/// How many worker threads (`processor`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// One a CPU that this process may use, cgroup limits counted.
+    #[default]
+    Auto,
+    /// Exactly so many.
+    Fixed(usize),
+}
+
+/// Where error lines go, and which (`default_log_path`, `default_log_level`, `global_log_roller`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Log {
+    /// The output as written: empty, `stdout`, `stderr`, `syslog…` or a file. `None`: the default file.
+    pub path: Option<String>,
+    /// The most verbose level that is written.
+    pub level: LogLevel,
+    /// When a log file is rolled.
+    pub roller: Roller,
+}
+
+/// MOSN's levels, least verbose first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only what ends the process.
+    Fatal,
+    /// What failed.
+    Error,
+    /// What may fail.
+    Warn,
+    /// What happened.
+    #[default]
+    Info,
+    /// What explains what happened.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// When a log file is rolled, and what becomes of the old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roller {
+    /// At multiples of so many hours of local time; at most `keep` files of one name.
+    Time {
+        /// 1 to 24.
+        hours: u32,
+        /// How many numbered files of one period are kept (default 10).
+        keep: u32,
+    },
+    /// When a file exceeds a size.
+    Size {
+        /// Megabytes (default 1000).
+        megabytes: u64,
+        /// Days after which an old file is removed (default 7).
+        age_days: u32,
+        /// Old files kept (default 10).
+        keep: u32,
+        /// Whether old files are compressed.
+        compress: Compress,
+    },
+}
+
+impl Default for Roller {
+    fn default() -> Self {
+        Self::Time {
+            hours: 24,
+            keep: 10,
+        }
+    }
+}
+
+/// Whether rolled files are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    /// Left as they are.
+    #[default]
+    Off,
+    /// Gzipped.
+    On,
+}
+
+/// An address that is accepted on, and what happens to its connections.
+///
+/// A change of anything but the address or `bind` leaves existing connections as they are and
+/// holds for new ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Unique; the resolved address when the file gives none.
+    pub name: ListenerName,
+    /// Where it accepts.
+    pub address: Address,
+    /// Whether it has a socket of its own.
+    pub bind: Bind,
+    /// Connections that move no byte for so long are closed (default 90 s); `None` is never.
+    pub idle_timeout: Option<Duration>,
+    /// What happens to its connections.
+    pub filter: NetworkFilter,
+}
+
+/// A socket address of either family that streams come over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// TCP over IPv4 or IPv6.
+    Tcp(SocketAddr),
+    /// A unix stream socket.
+    Unix(PathBuf),
+}
+
+/// Whether a listener has a socket of its own (`bind_port`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// It listens.
+    Port,
+    /// It is reached only through another listener's original destination.
+    Virtual,
+}
+
+/// The network filter that takes a listener's connections.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NetworkFilter {
+    /// No usable filter: connections are closed at once, as MOSN does.
+    Close,
+    /// Bytes are relayed to a cluster's hosts.
+    TcpProxy(TcpProxy),
+}
+
+/// Which cluster takes a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TcpProxy {
+    /// Always this one.
+    Cluster(ClusterName),
+    /// That of the first route which matches; none closes the connection.
+    Routes(Vec<TcpRoute>),
+}
+
+/// One route of a `tcp_proxy`: all four criteria must match, and an empty one never does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpRoute {
+    /// Where matching connections go.
+    pub cluster: ClusterName,
+    /// Networks of the downstream's address.
+    pub sources: Vec<IpNet>,
+    /// Networks of the address that the downstream connected to.
+    pub destinations: Vec<IpNet>,
+    /// Ports of the downstream's address.
+    pub source_ports: Vec<RangeInclusive<u16>>,
+    /// Ports that the downstream connected to.
+    pub destination_ports: Vec<RangeInclusive<u16>>,
+}
+
+/// A named group of upstream hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Unique.
+    pub name: ClusterName,
+    /// How a host is chosen. A change takes effect with the next choice.
+    pub balancer: Balancer,
+    /// How long a host may take to accept a connection (default 10 s).
+    pub connect_timeout: Duration,
+    /// Hosts in the order of the file, each address once.
+    pub hosts: Vec<Host>,
+    /// An upstream connection that moves no byte for so long is closed; `None` is never.
+    pub idle_timeout: Option<Duration>,
+    /// `SO_MARK` of upstream sockets.
+    pub mark: Option<u32>,
+}
+
+/// How a host is chosen (`lb_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balancer {
+    /// Uniform.
+    Random,
+    /// In turn, from a random start.
+    #[default]
+    RoundRobin,
+    /// In turn, each as often as its weight says.
+    WeightedRoundRobin,
+    /// Fewest active requests by weight.
+    LeastRequest(Choices),
+    /// Fewest active connections by weight.
+    LeastConnection(Choices),
+}
+
+/// How many hosts a least-loaded choice looks at (`lbconfig.choice_count`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choices {
+    /// All of them (`0`).
+    All,
+    /// So many, drawn at random with replacement (default 2, as MOSN).
+    Random(u32),
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self::Random(2)
+    }
+}
+
+/// One upstream address of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// Where it is reached.
+    pub address: HostAddress,
+    /// `hostname`, for logs and host rewrites.
+    pub hostname: Option<String>,
+    /// Share of the load, 1 to 128.
+    pub weight: u32,
+}
+
+/// Where a host is reached, as the configuration wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostAddress {
+    /// An address that needs no resolution.
+    Socket(Address),
+    /// A DNS name and port, resolved when a connection is made.
+    Name(Arc<str>, u16),
+}
+
+impl From<SocketAddr> for HostAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Socket(Address::Tcp(address))
+    }
+}

@@ -1,0 +1,132 @@
+//! `cluster_manager`, clusters and hosts.
+
+use super::tls::TLS;
+use crate::config::raw::shape::{
+    DURATION, DURATION_OR_NULL, INT, Schema, Shape, TEXTS, UINT8, UINT32, later, later_if, never,
+    now,
+};
+
+pub(super) static CLUSTER_MANAGER: Schema = Schema {
+    keys: &[
+        now("clusters", Shape::List(&Shape::Object(&CLUSTER))),
+        now("clusters_configs", Shape::Text),
+        later_if("tls_context", Shape::Object(&TLS), "status"),
+    ],
+};
+
+pub(crate) static CLUSTER: Schema = Schema {
+    keys: &[
+        now("name", Shape::Text),
+        now("type", Shape::Text),
+        never("sub_type", Shape::Text),
+        now("lb_type", Shape::Text),
+        never("max_request_per_conn", UINT32),
+        never("conn_buffer_limit_bytes", UINT32),
+        now("mark", UINT32),
+        later("circuit_breakers", Shape::List(&Shape::Object(&LIMITS))),
+        later_if("health_check", Shape::Object(&HEALTH_CHECK), "service_name"),
+        never("spec", Shape::Object(&SPEC)),
+        later_if(
+            "lb_subset_config",
+            Shape::Object(&SUBSETS),
+            "subset_selectors",
+        ),
+        later("original_dst_lb_config", Shape::Object(&ORIGINAL_DST)),
+        later("cluster_manager_tls", Shape::Bool),
+        later_if("tls_context", Shape::Object(&TLS), "status"),
+        now("hosts", Shape::List(&Shape::Object(&HOST))),
+        now("connect_timeout", DURATION_OR_NULL),
+        now("idle_timeout", DURATION_OR_NULL),
+        now("lbconfig", Shape::Object(&LB_CONFIG)),
+        later("dns_refresh_rate", DURATION_OR_NULL),
+        later("respect_dns_ttl", Shape::Bool),
+        later("dns_lookup_family", Shape::Text),
+        later("dns_resolvers", Shape::Object(&DNS_RESOLVERS)),
+        later("dns_resolver_file", Shape::Text),
+        later("dns_resolver_port", Shape::Text),
+    ],
+};
+
+static LB_CONFIG: Schema = Schema {
+    keys: &[now("choice_count", UINT32)],
+};
+
+static LIMITS: Schema = Schema {
+    keys: &[
+        now("max_connections", UINT32),
+        now("max_pending_requests", UINT32),
+        now("max_requests", UINT32),
+        now("max_retries", UINT32),
+    ],
+};
+
+static HEALTH_CHECK: Schema = Schema {
+    keys: &[
+        now("service_name", Shape::Text),
+        now("protocol", Shape::Text),
+        now("timeout", DURATION),
+        now("interval", DURATION),
+        now("interval_jitter", DURATION),
+        now("initial_delay_seconds", DURATION),
+        now("healthy_threshold", UINT32),
+        now("unhealthy_threshold", UINT32),
+        now("check_config", Shape::Map(&Shape::Free)),
+        now("event_log_path", Shape::Text),
+        now("common_callbacks", TEXTS),
+    ],
+};
+
+static SPEC: Schema = Schema {
+    keys: &[now("subscribe", Shape::List(&Shape::Object(&SUBSCRIPTION)))],
+};
+
+static SUBSCRIPTION: Schema = Schema {
+    keys: &[
+        now("subscriber", Shape::Text),
+        now("service_name", Shape::Text),
+    ],
+};
+
+static SUBSETS: Schema = Schema {
+    keys: &[
+        now("fall_back_policy", UINT8),
+        now("default_subset", Shape::Map(&Shape::Text)),
+        now("subset_selectors", Shape::List(&TEXTS)),
+    ],
+};
+
+static ORIGINAL_DST: Schema = Schema {
+    keys: &[
+        now("use_header", Shape::Bool),
+        now("header_name", Shape::Text),
+        now("replace_local", Shape::Bool),
+    ],
+};
+
+static DNS_RESOLVERS: Schema = Schema {
+    keys: &[
+        now("servers", TEXTS),
+        now("search", TEXTS),
+        now("port", Shape::Text),
+        now("ndots", INT),
+        now("timeout", INT),
+        now("attempts", INT),
+    ],
+};
+
+static HOST: Schema = Schema {
+    keys: &[
+        now("address", Shape::Text),
+        now("hostname", Shape::Text),
+        now("weight", UINT32),
+        later("metadata", Shape::Object(&METADATA)),
+        later("tls_disable", Shape::Bool),
+    ],
+};
+
+pub(super) static METADATA: Schema = Schema {
+    keys: &[now(
+        "filter_metadata",
+        Shape::Map(&Shape::Map(&Shape::Free)),
+    )],
+};

@@ -1,0 +1,241 @@
+//! `cluster_manager`: the clusters, from the document or from a directory of files.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::host::{DefaultPort, hosts};
+use super::{Scope, exclusive};
+use crate::config::diagnostics::{Code, Severity};
+use crate::config::load::{Format, Source, read, unreadable};
+use crate::config::plan::{Balancer, Choices, Cluster};
+use crate::config::raw::{self, Cursor, keys, nearest};
+use crate::name::ClusterName;
+
+/// Every `lb_type` of MOSN; those without a balancer come with later versions.
+const LB_TYPES: &[(&str, Option<Balancer>)] = &[
+    ("LB_RANDOM", Some(Balancer::Random)),
+    ("LB_ROUNDROBIN", Some(Balancer::RoundRobin)),
+    ("LB_WEIGHTED_ROUNDROBIN", Some(Balancer::WeightedRoundRobin)),
+    (
+        "LB_LEAST_REQUEST",
+        Some(Balancer::LeastRequest(Choices::Random(2))),
+    ),
+    (
+        "LB_LEAST_CONNECTION",
+        Some(Balancer::LeastConnection(Choices::Random(2))),
+    ),
+    ("LB_MAGLEV", None),
+    ("LB_REQUEST_ROUNDROBIN", None),
+    ("LB_ORIGINAL_DST", None),
+];
+
+/// Every `type` of MOSN.
+const TYPES: &[&str] = &[
+    "SIMPLE",
+    "STATIC",
+    "STRICT_DNS",
+    "DYNAMIC",
+    "EDS",
+    "ORIGINAL_DST",
+];
+
+/// Clusters in the order of the file; of one name the last, in the place of the first.
+#[derive(Default)]
+struct Found {
+    clusters: Vec<Arc<Cluster>>,
+    places: HashMap<ClusterName, usize>,
+}
+
+pub(super) fn clusters(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Vec<Arc<Cluster>> {
+    let mut found = Found::default();
+    let Some(manager) = top.get("cluster_manager") else {
+        return found.clusters;
+    };
+    let here = manager.list("clusters");
+    for at in &here {
+        found.add(at, scope);
+    }
+    exclusive(&manager, "clusters", "clusters_configs", scope);
+    if let (Some((directory, at)), true) = (manager.text("clusters_configs"), here.is_empty()) {
+        read_directory(Path::new(directory), &at, &mut found, scope);
+    }
+    scope.clusters.extend(found.places.into_keys());
+    found.clusters
+}
+
+impl Found {
+    fn add(&mut self, at: &Cursor<'_>, scope: &mut Scope<'_>) {
+        let Some(cluster) = cluster(at, scope) else {
+            return;
+        };
+        if let Some(&index) = self.places.get(&cluster.name) {
+            let at = at.get("name").unwrap_or_else(|| at.clone());
+            let message = "two clusters have this name; the last one counts";
+            scope.push(
+                at.warning(Code::DuplicateCluster, message)
+                    .found(at.brief()),
+            );
+            self.clusters[index] = Arc::new(cluster);
+        } else {
+            self.places
+                .insert(cluster.name.clone(), self.clusters.len());
+            self.clusters.push(Arc::new(cluster));
+        }
+    }
+}
+
+/// One cluster from each `.json` file; empty files are passed over.
+fn read_directory(directory: &Path, at: &Cursor<'_>, found: &mut Found, scope: &mut Scope<'_>) {
+    let entries = match scope.surroundings.entries(directory) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let message = format!("the directory cannot be read: {error}");
+            scope.push(at.error(Code::Unreadable, message).found(at.brief()));
+            return;
+        }
+    };
+    for file in entries
+        .iter()
+        .filter(|file| file.extension().is_some_and(|ext| ext == "json"))
+    {
+        let name = file.to_string_lossy();
+        let path = raw::Path::root(&*name);
+        let text = match scope.surroundings.read(file) {
+            Ok(text) if text.is_empty() => continue,
+            Ok(text) => text,
+            Err(error) => {
+                scope.push(unreadable(&path, &error));
+                continue;
+            }
+        };
+        let source = Source {
+            file: &name,
+            format: Format::Json,
+            text: &text,
+        };
+        let Some(value) = read(&source, scope.diagnostics) else {
+            continue;
+        };
+        let node = raw::walk(&value, &keys::CLUSTER, &path, scope.diagnostics);
+        found.add(&Cursor::new(&node, path), scope);
+    }
+}
+
+fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
+    let name = at.text("name").map(|(name, _)| ClusterName::from(name));
+    if name.is_none() && !at.get("name").is_some_and(|at| at.is_wrong()) && !at.is_wrong() {
+        scope.push(at.error(Code::MissingKey, "a cluster needs a `name`"));
+    }
+    let default_port = discovery(at, scope);
+    let hosts = hosts(at, default_port, scope);
+    let balancer = balancer(at, scope);
+    let connect_timeout = scope.duration(at, "connect_timeout");
+    let idle_timeout = scope.duration(at, "idle_timeout");
+    let mark = at
+        .integer("mark")
+        .and_then(|(mark, _)| u32::try_from(mark).ok());
+    Some(Cluster {
+        name: name?,
+        balancer,
+        connect_timeout: connect_timeout
+            .filter(|t| !t.is_zero())
+            .unwrap_or(Cluster::CONNECT_TIMEOUT),
+        hosts,
+        idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
+        mark: mark.filter(|mark| *mark != 0),
+    })
+}
+
+/// What the cluster's `type` says about its hosts.
+fn discovery(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> DefaultPort {
+    let Some((kind, at)) = cluster.text("type") else {
+        return DefaultPort::Required;
+    };
+    match kind {
+        "SIMPLE" | "STATIC" => {}
+        "STRICT_DNS" => {
+            let message = "`STRICT_DNS` is not yet in effect: a name is resolved when a \
+                           connection is made";
+            scope.push(at.warning(Code::NotInEffect, message));
+            return DefaultPort::Http;
+        }
+        known if TYPES.contains(&known) => {
+            let message = format!("`{known}` has no effect, nor has it in MOSN: SIMPLE is used");
+            scope.push(at.note(Code::NoEffect, message));
+        }
+        unknown => {
+            let diagnostic = at.warning(Code::UnknownValue, "SIMPLE is used instead of this type");
+            scope.push(
+                diagnostic
+                    .found(at.brief())
+                    .accepted(TYPES.join(", "))
+                    .suggest(nearest(unknown, TYPES.iter().copied())),
+            );
+        }
+    }
+    DefaultPort::Required
+}
+
+/// More draws than this cost more than a look at every host, and say no more.
+const MOST_DRAWS: u32 = 100;
+
+fn balancer(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Balancer {
+    let balancer = lb_type(cluster, scope);
+    let choices = cluster
+        .get("lbconfig")
+        .and_then(|config| config.integer("choice_count"));
+    let Some((count, at)) = choices else {
+        return balancer;
+    };
+    let choices = match u32::try_from(count) {
+        Ok(0) => Choices::All,
+        Ok(count) if count <= MOST_DRAWS => Choices::Random(count),
+        Ok(_) | Err(_) => {
+            let diagnostic = at.error(
+                Code::OutOfRange,
+                "so many draws say no more than a look at all",
+            );
+            scope.push(
+                diagnostic
+                    .found(at.brief())
+                    .accepted("an integer from 0 to 100"),
+            );
+            Choices::All
+        }
+    };
+    match balancer {
+        Balancer::LeastRequest(_) => Balancer::LeastRequest(choices),
+        Balancer::LeastConnection(_) => Balancer::LeastConnection(choices),
+        other => {
+            let message = "`choice_count` has no effect on this `lb_type`";
+            scope.push(at.note(Code::NoEffect, message));
+            other
+        }
+    }
+}
+
+fn lb_type(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Balancer {
+    let Some((name, at)) = cluster.text("lb_type") else {
+        return Balancer::default();
+    };
+    let names = || LB_TYPES.iter().map(|(name, _)| *name);
+    match LB_TYPES.iter().find(|(known, _)| *known == name) {
+        Some((_, Some(balancer))) => *balancer,
+        Some((_, None)) => {
+            let message = format!("`{name}` is not yet in effect: round robin is used");
+            scope.push(at.warning(Code::NotInEffect, message));
+            Balancer::RoundRobin
+        }
+        None => {
+            let message = "round robin is used instead of this `lb_type`";
+            scope.push(
+                at.finding(Severity::Warning, Code::UnknownValue, message)
+                    .found(at.brief())
+                    .accepted(names().collect::<Vec<_>>().join(", "))
+                    .suggest(nearest(name, names())),
+            );
+            Balancer::RoundRobin
+        }
+    }
+}

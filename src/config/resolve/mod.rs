@@ -1,0 +1,78 @@
+//! Decides everything that a document leaves open: defaults, forms, and whether names exist.
+//!
+//! Errors are collected, not returned: what cannot be resolved is left out, and a plan counts only
+//! when there is no error.
+
+mod address;
+mod cluster;
+mod filter;
+mod host;
+mod listener;
+mod log;
+mod server;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::diagnostics::{Code, Diagnostic, Diagnostics};
+use super::load::Surroundings;
+use super::plan::Plan;
+use super::raw::Cursor;
+use crate::name::ClusterName;
+
+/// What every part of resolution may use.
+struct Scope<'s> {
+    surroundings: &'s dyn Surroundings,
+    diagnostics: &'s mut Diagnostics,
+    clusters: HashSet<ClusterName>,
+}
+
+pub(super) fn resolve(
+    top: &Cursor<'_>,
+    surroundings: &dyn Surroundings,
+    diagnostics: &mut Diagnostics,
+) -> Plan {
+    let mut scope = Scope {
+        surroundings,
+        diagnostics,
+        clusters: HashSet::new(),
+    };
+    let clusters = cluster::clusters(top, &mut scope);
+    let listeners = match server::only(top, &mut scope) {
+        Some(server) => listener::listeners(&server, &mut scope),
+        None => Vec::new(),
+    };
+    Plan {
+        clusters,
+        listeners,
+        server: server::server(top, &mut scope),
+    }
+}
+
+/// Refuses an object in which two keys that exclude one another both say something.
+fn exclusive(at: &Cursor<'_>, one: &str, other: &str, scope: &mut Scope<'_>) {
+    if let (Some(_), Some(at)) = (at.filled(one), at.filled(other)) {
+        let message = format!("`{one}` and `{other}` exclude one another");
+        scope.push(at.error(Code::ConflictingKeys, message).found(at.brief()));
+    }
+}
+
+impl Scope<'_> {
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// The duration under a key, where a negative one makes no sense.
+    fn duration(&mut self, at: &Cursor<'_>, name: &str) -> Option<Duration> {
+        let (duration, at) = at.duration(name)?;
+        let std = duration.to_std();
+        if std.is_none() {
+            self.push(
+                at.error(Code::OutOfRange, format!("`{name}` is negative"))
+                    .found(at.brief())
+                    .accepted("a duration that is not negative"),
+            );
+        }
+        std
+    }
+}

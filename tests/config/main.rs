@@ -1,0 +1,8 @@
+//! Configurations from files: those an operator copies, and those that must be refused.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod arbitrary;
+mod bad;
+mod docs;
+mod examples;
+mod plans;
