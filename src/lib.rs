@@ -9,5 +9,7 @@ compile_error!(
 
 pub mod backoff;
 pub mod config;
+pub mod lifecycle;
 pub mod name;
+pub mod supervise;
 pub mod telemetry;
