@@ -8,6 +8,7 @@ compile_error!(
 );
 
 pub mod backoff;
+pub mod cluster;
 pub mod config;
 pub mod lifecycle;
 pub mod name;

@@ -1,0 +1,362 @@
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::super::Work;
+use super::super::host::tests::configured;
+use super::super::{Health, Lease};
+use super::*;
+
+const ALL: Choices = Choices::All;
+const TWO: Choices = Choices::Random(2);
+
+const EVERY_BALANCER: [Balancer; 7] = [
+    Balancer::LeastConnection(ALL),
+    Balancer::LeastConnection(TWO),
+    Balancer::LeastRequest(ALL),
+    Balancer::LeastRequest(TWO),
+    Balancer::Random,
+    Balancer::RoundRobin,
+    Balancer::WeightedRoundRobin,
+];
+
+/// Hosts on ports 0, 1, 2, … of these weights.
+fn hosts(weights: &[u32]) -> Arc<HostSet> {
+    let configured: Vec<_> = (0..)
+        .zip(weights)
+        .map(|(port, &w)| configured(port, w))
+        .collect();
+    Arc::new(HostSet::new(&configured))
+}
+
+fn without(hosts: &HostSet, port: u16) -> Arc<HostSet> {
+    Arc::new(hosts.with_health(&configured(port, 1).address, Health::Unhealthy))
+}
+
+fn rng(seed: u64) -> SmallRng {
+    SmallRng::seed_from_u64(seed)
+}
+
+fn index(hosts: &HostSet, host: &Arc<Host>) -> usize {
+    hosts.hosts().iter().position(|one| one.is(host)).unwrap()
+}
+
+/// The positions of so many choices, none of which is kept.
+fn picks(balance: &mut Balance, count: usize, rng: &mut SmallRng) -> Vec<usize> {
+    let hosts = balance.hosts().clone();
+    (0..count)
+        .map(|_| index(&hosts, balance.pick(&[], rng).unwrap()))
+        .collect()
+}
+
+fn counts(picks: &[usize], hosts: usize) -> Vec<usize> {
+    (0..hosts)
+        .map(|host| picks.iter().filter(|&&pick| pick == host).count())
+        .collect()
+}
+
+/// Within four standard deviations of a binomial distribution.
+fn assert_share(count: usize, of: usize, share: f64) {
+    let expected = of as f64 * share;
+    let allowed = 4.0 * (expected * (1.0 - share)).sqrt();
+    let off = (count as f64 - expected).abs();
+    assert!(
+        off <= allowed,
+        "{count} of {of}, expected {expected:.0} ± {allowed:.0}"
+    );
+}
+
+/// `count` connections held on one host.
+fn busy(hosts: &HostSet, host: usize, count: usize, work: Work) -> Vec<Lease> {
+    let host = &hosts.hosts()[host];
+    (0..count).map(|_| Lease::new(host.clone(), work)).collect()
+}
+
+#[test]
+fn idle_hosts_of_one_weight_get_equal_shares_of_every_balancer() {
+    for balancer in EVERY_BALANCER {
+        let mut rng = rng(1);
+        let mut balance = Balance::new(balancer, hosts(&[1; 5]), &mut rng);
+        let picks = picks(&mut balance, 20_000, &mut rng);
+        for count in counts(&picks, 5) {
+            assert_share(count, 20_000, 0.2);
+        }
+    }
+}
+
+#[test]
+fn round_robin_takes_turns_from_a_random_start() {
+    let starts = (0..40).map(|seed| {
+        let mut rng = rng(seed);
+        let mut balance = Balance::new(Balancer::RoundRobin, hosts(&[1; 3]), &mut rng);
+        let picks = picks(&mut balance, 6, &mut rng);
+        assert!(
+            picks.windows(2).all(|two| two[1] == (two[0] + 1) % 3),
+            "{picks:?}"
+        );
+        picks[0]
+    });
+    let starts: std::collections::BTreeSet<_> = starts.collect();
+    assert_eq!(starts.len(), 3, "every host begins for some worker");
+}
+
+#[test]
+fn idle_hosts_get_exactly_their_weights_in_every_round() {
+    for balancer in [
+        Balancer::WeightedRoundRobin,
+        Balancer::LeastConnection(TWO),
+        Balancer::LeastConnection(ALL),
+    ] {
+        for seed in 0..20 {
+            let mut rng = rng(seed);
+            let mut balance = Balance::new(balancer, hosts(&[1, 2, 3]), &mut rng);
+            let picks = picks(&mut balance, 6000, &mut rng);
+            for round in picks.windows(6).step_by(6) {
+                assert_eq!(counts(round, 3), [1, 2, 3], "{balancer:?}, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn heavy_hosts_are_spread_not_bunched() {
+    let mut rng = rng(7);
+    let mut balance = Balance::new(Balancer::WeightedRoundRobin, hosts(&[1, 1, 2]), &mut rng);
+    let picks = picks(&mut balance, 400, &mut rng);
+    assert!(
+        picks.windows(3).all(|three| three != [2, 2, 2]),
+        "{picks:?}"
+    );
+}
+
+#[test]
+fn hosts_that_carry_the_same_get_their_weights() {
+    let hosts = hosts(&[1, 2, 3]);
+    let _load: Vec<_> = (0..3)
+        .map(|host| busy(&hosts, host, 9, Work::Connection))
+        .collect();
+    let mut rng = rng(3);
+    let mut balance = Balance::new(Balancer::LeastConnection(TWO), hosts, &mut rng);
+    let picks = picks(&mut balance, 6000, &mut rng);
+    assert_eq!(counts(&picks, 3), [1000, 2000, 3000]);
+}
+
+#[test]
+fn the_busiest_of_three_gets_one_choice_in_nine() {
+    for (balancer, work) in [
+        (Balancer::LeastConnection(TWO), Work::Connection),
+        (Balancer::LeastRequest(TWO), Work::Request),
+    ] {
+        let hosts = hosts(&[1; 3]);
+        let _load = busy(&hosts, 1, 100, work);
+        let mut rng = rng(5);
+        let mut balance = Balance::new(balancer, hosts, &mut rng);
+        let counts = counts(&picks(&mut balance, 45_000, &mut rng), 3);
+        assert_share(counts[0], 45_000, 4.0 / 9.0);
+        assert_share(counts[1], 45_000, 1.0 / 9.0);
+        assert_share(counts[2], 45_000, 4.0 / 9.0);
+    }
+}
+
+#[test]
+fn the_first_draw_wins_a_tie() {
+    let hosts = hosts(&[1; 2]);
+    let _load = busy(&hosts, 0, 1, Work::Request);
+    let mut rng = rng(6);
+    let balancer = Balancer::LeastConnection(Choices::Random(3));
+    let mut balance = Balance::new(balancer, hosts, &mut rng);
+    let counts = counts(&picks(&mut balance, 20_000, &mut rng), 2);
+    assert_share(counts[0], 20_000, 0.5);
+}
+
+#[test]
+fn looking_at_all_never_chooses_a_busier_host() {
+    let hosts = hosts(&[1; 4]);
+    let _load = busy(&hosts, 2, 1, Work::Connection);
+    let mut rng = rng(8);
+    let mut balance = Balance::new(Balancer::LeastConnection(ALL), hosts, &mut rng);
+    let counts = counts(&picks(&mut balance, 9000, &mut rng), 4);
+    assert_eq!(counts[2], 0);
+    for host in [0, 1, 3] {
+        assert_share(counts[host], 9000, 1.0 / 3.0);
+    }
+}
+
+#[test]
+fn held_connections_settle_in_proportion_to_weight() {
+    for choices in [ALL, TWO] {
+        let hosts = hosts(&[1, 2, 3]);
+        let mut rng = rng(9);
+        let balancer = Balancer::LeastConnection(choices);
+        let mut balance = Balance::new(balancer, hosts.clone(), &mut rng);
+        let mut leases: Vec<_> = (0..600)
+            .map(|_| {
+                Lease::new(
+                    balance.pick(&[], &mut rng).unwrap().clone(),
+                    Work::Connection,
+                )
+            })
+            .collect();
+        // Each in turn a random one ends and another begins.
+        for _ in 0..6000 {
+            drop(leases.swap_remove(rng.random_range(0..leases.len())));
+            let host = balance.pick(&[], &mut rng).unwrap().clone();
+            leases.push(Lease::new(host, Work::Connection));
+        }
+        let active: Vec<_> = hosts
+            .hosts()
+            .iter()
+            .map(|h| h.load().active_connections())
+            .collect();
+        for (active, fair) in active.iter().zip([100_i64, 200, 300]) {
+            assert!(
+                (*active as i64 - fair).abs() <= 60,
+                "{choices:?}: {active:?}, not {fair}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_slow_host_gets_less_than_its_weight() {
+    for choices in [ALL, TWO] {
+        let hosts = hosts(&[1, 2, 3]);
+        let _stuck = busy(&hosts, 2, 30, Work::Connection);
+        let mut rng = rng(10);
+        let mut balance = Balance::new(Balancer::LeastConnection(choices), hosts, &mut rng);
+        let counts = counts(&picks(&mut balance, 3000, &mut rng), 3);
+        assert!(counts[2] < 300, "{choices:?}: {counts:?}");
+    }
+}
+
+#[test]
+fn neither_unhealthy_nor_excluded_hosts_are_chosen() {
+    for balancer in EVERY_BALANCER {
+        for weights in [[1, 1, 1, 1], [1, 2, 3, 4]] {
+            let hosts = without(&hosts(&weights), 3);
+            let tried = [hosts.hosts()[1].clone()];
+            let mut rng = rng(11);
+            let mut balance = Balance::new(balancer, hosts.clone(), &mut rng);
+            for _ in 0..500 {
+                let host = balance.pick(&tried, &mut rng).unwrap();
+                assert!(
+                    [0, 2].contains(&index(&hosts, host)),
+                    "{balancer:?} chose {host}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn without_an_eligible_host_none_is_chosen() {
+    for balancer in EVERY_BALANCER {
+        let (mut rng, two) = (rng(12), hosts(&[1, 2]));
+        let ill = without(&without(&two, 0), 1);
+        assert!(
+            Balance::new(balancer, Arc::default(), &mut rng)
+                .pick(&[], &mut rng)
+                .is_none()
+        );
+        assert!(
+            Balance::new(balancer, ill, &mut rng)
+                .pick(&[], &mut rng)
+                .is_none()
+        );
+        let mut all_tried = Balance::new(balancer, two.clone(), &mut rng);
+        assert!(
+            all_tried.pick(two.hosts(), &mut rng).is_none(),
+            "{balancer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_host_is_excluded_also_when_another_snapshot_named_it() {
+    let before = hosts(&[1, 1]);
+    let after = Arc::new(
+        before
+            .removed(&[])
+            .with_hosts(&[configured(1, 5), configured(0, 5)]),
+    );
+    let mut rng = rng(13);
+    let mut balance = Balance::new(Balancer::Random, after, &mut rng);
+    for _ in 0..50 {
+        let host = balance.pick(&before.hosts()[..1], &mut rng).unwrap();
+        assert_eq!(host.to_string(), "127.0.0.1:1");
+    }
+}
+
+#[test]
+fn the_neighbour_of_an_unhealthy_host_gets_no_more_than_the_others() {
+    let mut rng = rng(14);
+    let hosts = without(&hosts(&[1; 4]), 1);
+    let mut balance = Balance::new(Balancer::RoundRobin, hosts, &mut rng);
+    assert_eq!(
+        counts(&picks(&mut balance, 300, &mut rng), 4),
+        [100, 0, 100, 100]
+    );
+}
+
+#[test]
+fn a_host_that_recovers_gets_its_share_and_no_burst() {
+    let all = hosts(&[1, 2, 3]);
+    let mut rng = rng(15);
+    let mut balance = Balance::new(Balancer::WeightedRoundRobin, all.clone(), &mut rng);
+    balance.renew(without(&all, 2), &mut rng);
+    assert_eq!(
+        counts(&picks(&mut balance, 3000, &mut rng), 3),
+        [1000, 2000, 0]
+    );
+
+    balance.renew(all, &mut rng);
+
+    let after = counts(&picks(&mut balance, 60, &mut rng), 3);
+    assert!((29..=31).contains(&after[2]), "{after:?}");
+}
+
+#[test]
+fn a_change_of_hosts_keeps_the_turn_of_those_that_stay() {
+    let before = hosts(&[1, 1, 1]);
+    let mut rng = rng(16);
+    let mut balance = Balance::new(Balancer::WeightedRoundRobin, before.clone(), &mut rng);
+    let first = picks(&mut balance, 2, &mut rng);
+    let waiting = (0..3).find(|host| !first.contains(host)).unwrap();
+
+    balance.renew(Arc::new(before.as_ref().clone()), &mut rng);
+
+    assert_eq!(picks(&mut balance, 1, &mut rng), [waiting]);
+}
+
+#[test]
+fn choices_follow_from_the_seed() {
+    let run = |balancer, seed| {
+        let mut rng = rng(seed);
+        let mut balance = Balance::new(balancer, hosts(&[1, 2, 3, 4]), &mut rng);
+        picks(&mut balance, 64, &mut rng)
+    };
+    for balancer in EVERY_BALANCER {
+        assert_eq!(run(balancer, 17), run(balancer, 17));
+        assert_ne!(run(balancer, 17), run(balancer, 18), "{balancer:?}");
+    }
+}
+
+#[test]
+fn a_schedule_stays_exact_when_its_clock_is_set_back() {
+    let hosts = hosts(&[1, 2, 3]);
+    let mut rng = rng(19);
+    let mut schedule = Schedule::new(&hosts, &mut rng);
+    let eligible = Eligible {
+        hosts: &hosts,
+        excluded: &[],
+    };
+    // The greatest slowness brings the clock to its end in a few hundred choices.
+    let picks: Vec<_> = (0..6000)
+        .map(|_| weighted::pick_slowed(&mut schedule, eligible, |_| u64::MAX).unwrap())
+        .collect();
+    for round in picks.chunks(600) {
+        let counts = counts(round, 3);
+        for (count, fair) in counts.iter().zip([100_usize, 200, 300]) {
+            assert!(count.abs_diff(fair) <= 2, "{counts:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One upstream address of a cluster, as a snapshot sees it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::{self, Address, HostAddress};
+
+use super::Load;
+
+/// Weights beyond this are clamped, as MOSN does.
+const MAX_WEIGHT: u32 = 128;
+
+/// Whether a host is fit for work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It is chosen.
+    #[default]
+    Healthy,
+    /// It is not chosen.
+    Unhealthy,
+}
+
+/// One upstream address of a cluster. Immutable, but for its live counts.
+#[derive(Clone, Debug)]
+pub struct Host {
+    address: HostAddress,
+    hostname: Option<String>,
+    weight: u32,
+    health: Health,
+    load: Arc<Load>,
+}
+
+impl Host {
+    /// A healthy host that carries nothing yet. Its weight is clamped to 1 to 128.
+    #[must_use]
+    pub fn new(host: &config::Host) -> Self {
+        Self {
+            address: host.address.clone(),
+            hostname: host.hostname.clone(),
+            weight: host.weight.clamp(1, MAX_WEIGHT),
+            health: Health::default(),
+            load: Arc::default(),
+        }
+    }
+
+    /// The same host as `before`, configured anew: it keeps its health and its load.
+    pub(super) fn renewed(host: &config::Host, before: &Self) -> Self {
+        Self {
+            health: before.health,
+            load: before.load.clone(),
+            ..Self::new(host)
+        }
+    }
+
+    pub(super) fn with_health(&self, health: Health) -> Self {
+        Self {
+            health,
+            ..self.clone()
+        }
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub fn address(&self) -> &HostAddress {
+        &self.address
+    }
+
+    /// The configured `hostname`, for logs and host rewrites.
+    #[must_use]
+    pub fn hostname(&self) -> Option<&str> {
+        self.hostname.as_deref()
+    }
+
+    /// Share of the load, 1 to 128.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// Whether it is fit for work, in this snapshot.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Its live counts.
+    #[must_use]
+    pub fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    /// Whether both are the same host, perhaps of different snapshots.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.load, &other.load)
+    }
+}
+
+/// The address as a configuration writes it.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            HostAddress::Socket(Address::Tcp(address)) => address.fmt(f),
+            HostAddress::Socket(Address::Unix(path)) => path.display().fmt(f),
+            HostAddress::Name(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// `127.0.0.1:port` of some weight, as configured.
+    pub(in crate::cluster) fn configured(port: u16, weight: u32) -> config::Host {
+        config::Host {
+            address: HostAddress::Socket(Address::Tcp(([127, 0, 0, 1], port).into())),
+            hostname: None,
+            weight,
+        }
+    }
+
+    pub(in crate::cluster) fn host(port: u16, weight: u32) -> Host {
+        Host::new(&configured(port, weight))
+    }
+
+    #[test]
+    fn a_weight_is_clamped_to_what_mosn_allows() {
+        for (configured, weight) in [(0, 1), (1, 1), (128, 128), (129, 128), (u32::MAX, 128)] {
+            assert_eq!(host(1, configured).weight(), weight);
+        }
+    }
+
+    #[test]
+    fn a_host_prints_as_its_configured_address() {
+        let name = config::Host {
+            address: HostAddress::Name("origin.test".into(), 80),
+            ..configured(1, 1)
+        };
+        let unix = config::Host {
+            address: HostAddress::Socket(Address::Unix("/run/origin.sock".into())),
+            ..configured(1, 1)
+        };
+        assert_eq!(host(8080, 1).to_string(), "127.0.0.1:8080");
+        assert_eq!(Host::new(&name).to_string(), "origin.test:80");
+        assert_eq!(Host::new(&unix).to_string(), "/run/origin.sock");
+    }
+}

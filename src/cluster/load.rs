@@ -1,0 +1,207 @@
+//! What a host is carrying, and the leases that count it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Host;
+
+/// Live counts of one host, shared by every worker and every snapshot that has the host.
+///
+/// One cache line: hosts that different workers use do not slow each other down. The counts order
+/// nothing else in memory, so all access is relaxed.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct Load {
+    active_connections: AtomicU64,
+    active_requests: AtomicU64,
+    connections: AtomicU64,
+    requests: AtomicU64,
+    connect_failures: AtomicU64,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Load>() == 64, "one cache line a host");
+
+impl Load {
+    /// Connections now open or being opened.
+    #[must_use]
+    pub fn active_connections(&self) -> u64 {
+        self.active_connections.load(Relaxed)
+    }
+
+    /// Requests now under way.
+    #[must_use]
+    pub fn active_requests(&self) -> u64 {
+        self.active_requests.load(Relaxed)
+    }
+
+    /// Connections ever begun, failed ones included.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Requests ever begun.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Connections that could not be opened.
+    #[must_use]
+    pub fn connect_failures(&self) -> u64 {
+        self.connect_failures.load(Relaxed)
+    }
+
+    /// Bytes received from the host.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Relaxed)
+    }
+
+    /// Bytes sent to the host.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Relaxed)
+    }
+
+    /// Counts a connection that could not be opened.
+    pub fn count_connect_failure(&self) {
+        self.connect_failures.fetch_add(1, Relaxed);
+    }
+
+    /// Counts the bytes of a connection; call it when the connection ends, not for each chunk.
+    pub fn count_bytes(&self, received: u64, sent: u64) {
+        self.received_bytes.fetch_add(received, Relaxed);
+        self.sent_bytes.fetch_add(sent, Relaxed);
+    }
+
+    fn begin(&self, work: Work) {
+        if work.is_connection() {
+            self.active_connections.fetch_add(1, Relaxed);
+            self.connections.fetch_add(1, Relaxed);
+        }
+        if work.is_request() {
+            self.active_requests.fetch_add(1, Relaxed);
+            self.requests.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn end(&self, work: Work) {
+        if work.is_connection() {
+            self.active_connections.fetch_sub(1, Relaxed);
+        }
+        if work.is_request() {
+            self.active_requests.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// What a lease counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A connection, from before it is opened until it is closed.
+    Connection,
+    /// A connection whose bytes are relayed as they are: it is its own one request, so that either
+    /// least-loaded choice counts it.
+    Relay,
+    /// A request, until its response has ended.
+    Request,
+}
+
+impl Work {
+    fn is_connection(self) -> bool {
+        matches!(self, Self::Connection | Self::Relay)
+    }
+
+    fn is_request(self) -> bool {
+        matches!(self, Self::Request | Self::Relay)
+    }
+}
+
+/// A chosen host, which counts one more active connection or request while this lives.
+///
+/// Dropping it gives the count back, however the work ended. It cannot be cloned, so nothing is
+/// counted twice.
+#[derive(Debug)]
+#[must_use = "dropping the lease gives the host back at once"]
+pub struct Lease {
+    host: Arc<Host>,
+    work: Work,
+}
+
+impl Lease {
+    /// Counts `host` up by one piece of `work`.
+    pub fn new(host: Arc<Host>, work: Work) -> Self {
+        host.load().begin(work);
+        Self { host, work }
+    }
+
+    /// The host, for callers that keep it after the lease.
+    #[must_use]
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+}
+
+impl Deref for Lease {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.host
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.host.load().end(self.work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host::tests::host;
+    use super::*;
+
+    #[test]
+    fn a_lease_counts_its_host_while_it_lives() {
+        let host = Arc::new(host(1, 1));
+        let first = Lease::new(host.clone(), Work::Connection);
+        let second = Lease::new(host.clone(), Work::Request);
+        assert_eq!(host.load().active_connections(), 1);
+        assert_eq!(host.load().active_requests(), 1);
+
+        drop((first, second));
+
+        assert_eq!(host.load().active_connections(), 0);
+        assert_eq!(host.load().active_requests(), 0);
+        assert_eq!((host.load().connections(), host.load().requests()), (1, 1));
+    }
+
+    #[test]
+    fn a_relay_counts_as_a_connection_and_as_its_request() {
+        let host = Arc::new(host(1, 1));
+        let lease = Lease::new(host.clone(), Work::Relay);
+        let load = host.load();
+        assert_eq!((load.active_connections(), load.active_requests()), (1, 1));
+
+        drop(lease);
+
+        assert_eq!((load.active_connections(), load.active_requests()), (0, 0));
+    }
+
+    #[test]
+    fn a_panic_gives_the_lease_back() {
+        let host = Arc::new(host(1, 1));
+        let leased = host.clone();
+        let result = std::panic::catch_unwind(move || {
+            let _lease = Lease::new(leased, Work::Connection);
+            panic!("the holder of a lease");
+        });
+        assert!(result.is_err());
+        assert_eq!(host.load().active_connections(), 0);
+    }
+}

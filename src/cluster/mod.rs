@@ -1,0 +1,15 @@
+//! Which host a connection or request goes to.
+//!
+//! A [`HostSet`] is an immutable snapshot, a [`Balance`] chooses from one, and a [`Lease`] is a
+//! choice that counts. The counts ([`Load`]) are shared by all workers and by successive
+//! snapshots, so least-loaded is least-loaded in the process.
+
+mod balance;
+mod host;
+mod host_set;
+mod load;
+
+pub use balance::Balance;
+pub use host::{Health, Host};
+pub use host_set::HostSet;
+pub use load::{Lease, Load, Work};
