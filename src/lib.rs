@@ -12,5 +12,8 @@ pub mod cluster;
 pub mod config;
 pub mod lifecycle;
 pub mod name;
+pub mod net;
+pub mod proxy;
 pub mod supervise;
 pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,345 @@
+//! Listening sockets.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::config::Address;
+
+/// Connections that may wait to be accepted; the system's `somaxconn` bounds it further.
+const BACKLOG: i32 = 4096;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+}
+
+impl BindError {
+    /// What the system said; `AddrInUse` when somebody else listens there.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// A socket that listens. Shared by those that accept from it; closed with the last of them.
+#[derive(Debug)]
+pub struct Listening {
+    socket: Socket,
+    address: Address,
+    #[expect(dead_code, reason = "dropping it removes the socket file")]
+    file: Option<SocketFile>,
+}
+
+impl Listening {
+    /// Where it listens: the port is known, also when any was asked for.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl AsFd for Listening {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Listening {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Listens on an address for so many workers, one entry each.
+///
+/// Each worker has a TCP socket of its own, among which the kernel spreads connections; a unix
+/// socket is shared by all. Port 0 is any free port, the same for all workers. `[::]` takes IPv4
+/// too, `0.0.0.0` nothing else. The file of a dead unix socket is replaced.
+///
+/// # Errors
+///
+/// When any socket cannot be bound, in particular because another process, or another listener of
+/// this one, listens there; nothing is left bound then.
+pub fn bind(address: &Address, workers: usize) -> Result<Vec<Arc<Listening>>, BindError> {
+    match address {
+        Address::Tcp(address) => bind_tcp(*address, workers),
+        Address::Unix(path) => bind_unix(path).map(|one| {
+            let one = Arc::new(one);
+            (0..workers).map(|_| one.clone()).collect()
+        }),
+    }
+    .map_err(|source| BindError {
+        address: match address {
+            Address::Tcp(address) => address.to_string(),
+            Address::Unix(path) => path.display().to_string(),
+        },
+        source,
+    })
+}
+
+fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Vec<Arc<Listening>>> {
+    // With SO_REUSEPORT alone a second process of the same user would silently take half of the
+    // connections. So the first socket is bound without, which fails where anyone listens, and
+    // only then opened to its siblings.
+    let first = tcp_socket(address)?;
+    first.bind(&address.into())?;
+    first.set_reuse_port(true)?;
+    let local = first.local_addr()?.as_socket().unwrap_or(address);
+
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        let next = tcp_socket(local)?;
+        next.set_reuse_port(true)?;
+        next.bind(&local.into())?;
+        sockets.push(next);
+    }
+    let listen = |socket: Socket| {
+        socket.listen(BACKLOG)?;
+        Ok(Arc::new(Listening {
+            socket,
+            address: Address::Tcp(local),
+            file: None,
+        }))
+    };
+    sockets.into_iter().map(listen).collect()
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Accepted connections inherit it, which saves a call for each.
+    socket.set_tcp_nodelay(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    Ok(socket)
+}
+
+/// Binds a name of its own beside `path` and renames it over: at every moment either the old
+/// socket or the new one is there.
+fn bind_unix(path: &Path) -> io::Result<Listening> {
+    refuse_if_accepted_on(path)?;
+    let socket = unix_socket()?;
+    let fresh = Fresh::beside(path);
+    socket.bind(&SockAddr::unix(&fresh.0)?)?;
+    socket.listen(BACKLOG)?;
+    let file = SocketFile::at(&fresh.0, path)?;
+    fs::rename(&fresh.0, path)?;
+    Ok(Listening {
+        socket,
+        address: Address::Unix(path.to_owned()),
+        file: Some(file),
+    })
+}
+
+fn unix_socket() -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
+}
+
+/// Refuses a path at which somebody accepts, or which is something else than a socket.
+fn refuse_if_accepted_on(path: &Path) -> io::Result<()> {
+    let probe = unix_socket()?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            if fs::symlink_metadata(path)?.file_type().is_socket() {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::AlreadyExists.into())
+            }
+        }
+        // A full queue is somebody's too.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::AddrInUse.into())
+        }
+        Err(error) => Err(error),
+        Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// A file name that nobody else uses, removed unless it was renamed.
+struct Fresh(PathBuf);
+
+impl Fresh {
+    /// Short, since the name of a socket file is bounded by 108 bytes.
+    fn beside(path: &Path) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(path.with_file_name(format!(".{}-{number}", process::id())))
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The file of a unix socket that this process made.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    /// The file that is now at `now` and will be at `path`.
+    fn at(now: &Path, path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(now)?;
+        Ok(Self {
+            path: path.to_owned(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    fn any_port() -> Address {
+        Address::Tcp(([127, 0, 0, 1], 0).into())
+    }
+
+    fn tcp(address: &Address) -> SocketAddr {
+        match address {
+            Address::Tcp(address) => *address,
+            Address::Unix(path) => panic!("{path:?} is no TCP address"),
+        }
+    }
+
+    fn accept_one(listening: &Listening) -> Socket {
+        listening.socket.set_nonblocking(false).unwrap();
+        listening.socket.accept().unwrap().0
+    }
+
+    #[test]
+    fn each_worker_has_a_socket_on_the_same_free_port() {
+        let bound = bind(&any_port(), 3).unwrap();
+        assert_eq!(bound.len(), 3);
+        assert_ne!(tcp(bound[0].address()).port(), 0);
+        assert!(bound.iter().all(|one| one.address() == bound[0].address()));
+    }
+
+    #[test]
+    fn an_address_that_is_listened_on_is_refused() {
+        let bound = bind(&any_port(), 2).unwrap();
+        let error = bind(bound[0].address(), 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(
+            error
+                .to_string()
+                .contains(&tcp(bound[0].address()).to_string()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_closed_address_can_be_listened_on_at_once() {
+        let bound = bind(&any_port(), 2).unwrap();
+        let address = bound[0].address().clone();
+        drop(bound);
+        bind(&address, 2).unwrap();
+    }
+
+    #[test]
+    fn accepted_connections_inherit_no_delay() {
+        let bound = bind(&any_port(), 1).unwrap();
+        let _client = TcpStream::connect(tcp(bound[0].address())).unwrap();
+        assert!(SockRef::from(&accept_one(&bound[0])).tcp_nodelay().unwrap());
+    }
+
+    #[test]
+    fn the_ipv6_wildcard_takes_ipv4_too() {
+        let Ok(bound) = bind(&Address::Tcp("[::]:0".parse().unwrap()), 1) else {
+            return; // this machine has no IPv6
+        };
+        let port = tcp(bound[0].address()).port();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn a_unix_socket_is_shared_by_workers_and_removed_with_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let mut bound = bind(&Address::Unix(path.clone()), 2).unwrap();
+        assert!(Arc::ptr_eq(&bound[0], &bound[1]));
+        bound.pop();
+        UnixStream::connect(&path).unwrap();
+        drop(bound);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_stale_socket_file_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let _bound = bind(&Address::Unix(path.clone()), 1).unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_socket_file_that_somebody_accepts_on_is_refused_and_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let _other = UnixListener::bind(&path).unwrap();
+        let error = bind(&Address::Unix(path.clone()), 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notes.txt");
+        fs::write(&path, "precious").unwrap();
+        let error = bind(&Address::Unix(path.clone()), 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_socket_file_that_another_put_there_is_not_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let bound = bind(&Address::Unix(path.clone()), 1).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        drop(bound);
+        UnixStream::connect(&path).unwrap();
+    }
+}

@@ -1,0 +1,20 @@
+//! Sockets: listening, accepting, streams of bytes, and moving bytes within the kernel.
+//!
+//! The only room that may be `unsafe`, and only where no safe call does the same.
+
+mod accept;
+mod listen;
+mod pipe;
+mod resources;
+mod scratch;
+mod stream;
+
+pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
+pub use listen::{BindError, Listening, bind};
+pub use pipe::{Pipe, PipePool};
+pub use resources::raise_descriptor_limit;
+pub use scratch::with_scratch;
+pub use stream::Stream;
+
+#[cfg(test)]
+pub(crate) mod testing;

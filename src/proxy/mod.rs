@@ -1,0 +1,8 @@
+//! One downstream connection, first byte to last.
+
+mod relay;
+mod target;
+mod way;
+
+pub use relay::{End, Ended, Flow, Relay, Side};
+pub use target::target;

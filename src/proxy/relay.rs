@@ -1,0 +1,179 @@
+//! Bytes from a downstream connection to an upstream one, and back.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::net::Stream;
+
+use super::way::{Broken, Way};
+
+/// Which peer of a proxied connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that called us.
+    Downstream,
+    /// The one we called.
+    Upstream,
+}
+
+/// Bytes that a connection has moved so far.
+///
+/// Shared with whoever watches for idle connections: the relay sets no timer of its own.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// From downstream, taken by upstream.
+    pub received: Cell<u64>,
+    /// From upstream, taken by downstream.
+    pub sent: Cell<u64>,
+}
+
+impl Flow {
+    /// Bytes moved in either direction: a watcher that sees it unchanged saw no progress.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.received.get() + self.sent.get()
+    }
+}
+
+/// How a relayed connection ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Whose doing it was: the side that failed, or else the one that closed first.
+    pub by: Side,
+    /// Whether it was finished or cut.
+    pub end: End,
+}
+
+/// Whether a connection was finished or cut.
+#[derive(Debug)]
+pub enum End {
+    /// Both sides said all that they had to say.
+    Closed,
+    /// One side reset its connection; so was the other's.
+    Reset,
+    /// One side's connection failed; the other's was reset.
+    Failed(io::Error),
+}
+
+/// Relays bytes both ways until both sides have closed, or one fails.
+///
+/// * A side that closes its writing half is still answered.
+/// * Of a side that takes bytes slowly, not more than a buffer's worth is kept; the other side is not
+///   read meanwhile.
+/// * A side that is reset has the other reset, once what it had sent is passed on.
+///
+/// Dropping it, also when it is done, closes both connections.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Relay {
+    downstream: Stream,
+    upstream: Stream,
+    flow: Rc<Flow>,
+    up: Option<Way>,
+    down: Option<Way>,
+    first: Option<Side>,
+    gone: Option<(Side, io::Error)>,
+}
+
+impl Relay {
+    /// Takes both connections. What passes between them is counted in `flow`.
+    pub fn new(downstream: Stream, upstream: Stream, flow: Rc<Flow>) -> Self {
+        Self {
+            downstream,
+            upstream,
+            flow,
+            up: Some(Way::new()),
+            down: Some(Way::new()),
+            first: None,
+            gone: None,
+        }
+    }
+
+    /// Notes that the direction which reads `source` is over; `Some` when that is the end of all.
+    fn over(&mut self, source: Side, result: Result<(), Broken>) -> Option<Ended> {
+        let (way, sink, last) = match source {
+            Side::Downstream => (&mut self.up, &self.upstream, self.down.is_none()),
+            Side::Upstream => (&mut self.down, &self.downstream, self.up.is_none()),
+        };
+        *way = None;
+        let first = *self.first.get_or_insert(source);
+        match result {
+            // Both streams are closed now, which says the same as a half-close. It may also be no
+            // end at all: a write that ran into a reset takes note of it in `gone`, and reading
+            // from that side then tells of an end like any other.
+            Ok(()) if last => {}
+            Ok(()) => {
+                if let Err(error) = sink.shutdown_write() {
+                    self.gone = Some((source.other(), error));
+                }
+            }
+            // Nothing more can come from a side that cannot be read.
+            Err(Broken::Source(error)) => return Some(self.cut(source, error)),
+            // A side that cannot be written may have spoken before it went: that goes on first.
+            Err(Broken::Sink(error)) => self.gone = Some((source.other(), error)),
+        }
+        if !last {
+            return None;
+        }
+        Some(match self.gone.take() {
+            Some((side, error)) => self.cut(side, error),
+            None => Ended {
+                by: first,
+                end: End::Closed,
+            },
+        })
+    }
+
+    fn cut(&self, by: Side, error: io::Error) -> Ended {
+        match by {
+            Side::Downstream => self.upstream.reset_on_close(),
+            Side::Upstream => self.downstream.reset_on_close(),
+        }
+        let end = match error.kind() {
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected => End::Reset,
+            _ => End::Failed(error),
+        };
+        Ended { by, end }
+    }
+}
+
+impl Future for Relay {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = self.get_mut();
+        if let Some(up) = &mut this.up
+            && let Poll::Ready(result) =
+                up.poll(cx, &this.downstream, &this.upstream, &this.flow.received)
+            && let Some(ended) = this.over(Side::Downstream, result)
+        {
+            return Poll::Ready(ended);
+        }
+        if let Some(down) = &mut this.down
+            && let Poll::Ready(result) =
+                down.poll(cx, &this.upstream, &this.downstream, &this.flow.sent)
+            && let Some(ended) = this.over(Side::Upstream, result)
+        {
+            return Poll::Ready(ended);
+        }
+        Poll::Pending
+    }
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Downstream => Self::Upstream,
+            Self::Upstream => Self::Downstream,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Connections to hosts.
+
+mod connect;
+
+pub use connect::{ConnectError, connect};
