@@ -7,6 +7,7 @@ compile_error!(
     "supervision needs `panic = \"unwind\"`: a panic must end one actor, not the process"
 );
 
+pub mod actor;
 pub mod backoff;
 pub mod cluster;
 pub mod config;
