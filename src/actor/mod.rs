@@ -1,5 +1,20 @@
 //! The actors, one a file: mailboxes and ownership; decisions are made on lower floors.
+//!
+//! Who sends what to whom is one table, in `ARCHITECTURE.md`.
 
+mod acceptor;
+mod cluster;
+mod clusters;
+mod connection;
+mod connections;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;
+mod lane;
+mod listeners;
+mod logger;
+pub mod root;
+mod slot;
 pub mod supervisor;
+pub mod view;
+mod worker;
+mod workers;

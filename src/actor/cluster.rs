@@ -1,0 +1,183 @@
+//! One cluster on one worker: answers which host takes a connection.
+//!
+//! In: [`PickHost`] from this worker's connections. Out: a lease, which counts on the host until
+//! it is dropped. The host set is read from the cluster's slot, so a restart loses only the
+//! balancer's place in its turn.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use rand::rngs::SmallRng;
+
+use crate::actor::clusters::{Current, Snapshot};
+use crate::actor::slot::{Slot, Unavailable};
+use crate::actor::supervisor::{Life, run};
+use crate::cluster::{Balance, Health, Host, HostSet, Lease, Work};
+use crate::config;
+use crate::name::ClusterName;
+
+/// Hosts that a connection has tried in vain.
+pub(super) type Tried = Vec<Arc<Host>>;
+
+/// Asks that may wait at once; far above what one worker accepts in one turn of its loop.
+const MAILBOX: usize = 4096;
+
+/// Starts the actor on the current worker and fills `slot` with the door to it.
+pub(super) fn start(current: Current, slot: &Slot<Handle>) -> Life {
+    let (address, life) = run(|_| Cluster::new(current));
+    slot.fill(Handle(address));
+    life
+}
+
+/// The only way in.
+#[derive(Clone)]
+pub(super) struct Handle(Addr<Cluster>);
+
+/// This worker's clusters by name. Shared by its connections; written as clusters come and go.
+#[derive(Clone, Default)]
+pub(super) struct Directory(Rc<RefCell<HashMap<ClusterName, Slot<Handle>>>>);
+
+impl Directory {
+    /// The slot of a cluster that is about to start.
+    pub(super) fn enter(&self, name: ClusterName) -> Slot<Handle> {
+        self.0.borrow_mut().entry(name).or_default().clone()
+    }
+
+    /// Forgets a cluster.
+    pub(super) fn strike(&self, name: &ClusterName) {
+        self.0.borrow_mut().remove(name);
+    }
+
+    /// Asks the cluster for a host that is not among `tried`.
+    ///
+    /// # Errors
+    ///
+    /// [`PickError`] says why there is none.
+    pub(super) async fn pick(
+        &self,
+        name: &ClusterName,
+        tried: &Tried,
+    ) -> Result<Picked, PickError> {
+        let slot = self.0.borrow().get(name).cloned();
+        let slot = slot.ok_or(PickError::UnknownCluster)?;
+        slot.ask(|handle| {
+            handle.0.send(PickHost {
+                tried: tried.clone(),
+            })
+        })
+        .await?
+    }
+}
+
+/// A host for one connection, and what the cluster says of connections to it.
+#[derive(Debug)]
+pub(super) struct Picked {
+    /// Counts on the host while it lives.
+    pub lease: Lease,
+    /// Of the cluster, as it was when the host was picked.
+    pub settings: Arc<config::Cluster>,
+}
+
+/// Why a connection gets no host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PickError {
+    /// There are hosts, and none of them may be chosen.
+    #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {tried} tried in vain")]
+    NoHost {
+        /// Hosts of the cluster.
+        hosts: usize,
+        /// Those that are unhealthy.
+        unhealthy: usize,
+        /// Those that this connection has tried.
+        tried: usize,
+    },
+    /// The cluster's actor did not come back in time.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// No cluster has that name; it was removed after the listener's plan was made.
+    #[error("the cluster does not exist")]
+    UnknownCluster,
+}
+
+struct Cluster {
+    current: Current,
+    /// The snapshot that `balance` was made for.
+    seen: Arc<Snapshot>,
+    balance: Balance,
+    rng: SmallRng,
+}
+
+impl Cluster {
+    fn new(current: Current) -> Self {
+        let mut rng = rand::make_rng::<SmallRng>();
+        let seen = current.load_full();
+        let balance = Balance::new(seen.settings.balancer, Arc::clone(&seen.hosts), &mut rng);
+        Self {
+            current,
+            seen,
+            balance,
+            rng,
+        }
+    }
+
+    /// Follows the slot; hosts that stay keep their turn, unless the balancer is another one.
+    fn refresh(&mut self) {
+        let latest = self.current.load();
+        if Arc::ptr_eq(&latest, &self.seen) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.seen, Arc::clone(&latest));
+        let hosts = Arc::clone(&self.seen.hosts);
+        let balancer = self.seen.settings.balancer;
+        if before.settings.balancer == balancer {
+            self.balance.renew(hosts, &mut self.rng);
+        } else {
+            self.balance = Balance::new(balancer, hosts, &mut self.rng);
+        }
+    }
+}
+
+impl Actor for Cluster {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Picked, PickError>")]
+struct PickHost {
+    tried: Tried,
+}
+
+impl Handler<PickHost> for Cluster {
+    type Result = Result<Picked, PickError>;
+
+    fn handle(&mut self, PickHost { tried }: PickHost, _: &mut Context<Self>) -> Self::Result {
+        self.refresh();
+        let picked = self.balance.pick(&tried, &mut self.rng);
+        let host = picked.ok_or_else(|| no_host(&self.seen.hosts, &tried))?;
+        let lease = Lease::new(Arc::clone(host), Work::Relay);
+        Ok(Picked {
+            lease,
+            settings: Arc::clone(&self.seen.settings),
+        })
+    }
+}
+
+fn no_host(hosts: &HostSet, tried: &Tried) -> PickError {
+    let unhealthy = hosts
+        .hosts()
+        .iter()
+        .filter(|host| host.health() == Health::Unhealthy)
+        .count();
+    PickError::NoHost {
+        hosts: hosts.hosts().len(),
+        unhealthy,
+        tried: tried.len(),
+    }
+}

@@ -1,0 +1,181 @@
+//! The only writer of every cluster's host set.
+//!
+//! In: changes of the plan from the root; turns of health. Out: a new [`Snapshot`] in the
+//! cluster's slot of the [`Shelf`], which every worker reads without asking. Nothing is sent, and
+//! the shelf belongs to the root, so a crash here loses neither hosts nor health nor counts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+
+use crate::actor::slot::{Slot, Unavailable};
+use crate::actor::supervisor::{Life, run};
+use crate::cluster::{Health, HostSet};
+use crate::config;
+use crate::name::ClusterName;
+
+/// One cluster at one moment. Never changed: a change makes a new snapshot.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// What the plan says of it.
+    pub settings: Arc<config::Cluster>,
+    /// Its hosts, their health and their load.
+    pub hosts: Arc<HostSet>,
+}
+
+/// Where the latest snapshot of one cluster is found.
+pub(super) type Current = Arc<ArcSwap<Snapshot>>;
+
+/// The current snapshot of every cluster. Read by all, written by [`Clusters`] alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shelf(Arc<ArcSwap<HashMap<ClusterName, Current>>>);
+
+impl Shelf {
+    /// Every cluster there is now.
+    #[must_use]
+    pub(crate) fn all(&self) -> Arc<HashMap<ClusterName, Current>> {
+        self.0.load_full()
+    }
+
+    /// The cluster of that name.
+    #[must_use]
+    pub(crate) fn find(&self, name: &ClusterName) -> Option<Current> {
+        self.0.load().get(name).cloned()
+    }
+}
+
+/// Starts the actor, fills `slot` with the door to it, and writes to `shelf`.
+pub(super) fn start(shelf: Shelf, slot: &Slot<Handle>) -> Life {
+    let (address, life) = run(|_| Clusters { shelf });
+    slot.fill(Handle(address));
+    life
+}
+
+/// The only way in.
+#[derive(Clone)]
+pub(super) struct Handle(Addr<Clusters>);
+
+/// Puts `clusters` on the shelf. Hosts that stay keep their health and their counts.
+///
+/// # Errors
+///
+/// [`Unavailable`] when the actor did not come back in time; then nothing, or all of it, is done.
+pub(super) async fn put(
+    clusters: &Slot<Handle>,
+    changed: Vec<Arc<config::Cluster>>,
+) -> Result<(), Unavailable> {
+    clusters
+        .ask(|handle| handle.0.send(Put(changed.clone())))
+        .await
+}
+
+/// Takes clusters off the shelf. Connections to their hosts live on.
+///
+/// # Errors
+///
+/// As [`put`].
+pub(super) async fn remove(
+    clusters: &Slot<Handle>,
+    names: Vec<ClusterName>,
+) -> Result<(), Unavailable> {
+    clusters
+        .ask(|handle| handle.0.send(Remove(names.clone())))
+        .await
+}
+
+/// Sets the health of one host; `false` when there is no such host.
+///
+/// # Errors
+///
+/// As [`put`].
+pub(super) async fn set_health(
+    clusters: &Slot<Handle>,
+    cluster: ClusterName,
+    address: config::HostAddress,
+    health: Health,
+) -> Result<bool, Unavailable> {
+    let turn = HealthTurned {
+        cluster,
+        address,
+        health,
+    };
+    clusters.ask(|handle| handle.0.send(turn.clone())).await
+}
+
+struct Clusters {
+    shelf: Shelf,
+}
+
+impl Actor for Clusters {
+    type Context = Context<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Put(Vec<Arc<config::Cluster>>);
+
+impl Handler<Put> for Clusters {
+    type Result = ();
+
+    fn handle(&mut self, Put(changed): Put, _: &mut Context<Self>) {
+        let mut shelf = HashMap::clone(&self.shelf.all());
+        for settings in changed {
+            if let Some(current) = shelf.get(&settings.name) {
+                let hosts = Arc::new(current.load().hosts.with_hosts(&settings.hosts));
+                current.store(Arc::new(Snapshot { settings, hosts }));
+            } else {
+                let hosts = Arc::new(HostSet::new(&settings.hosts));
+                let name = settings.name.clone();
+                shelf.insert(
+                    name,
+                    Arc::new(ArcSwap::from_pointee(Snapshot { settings, hosts })),
+                );
+            }
+        }
+        self.shelf.0.store(Arc::new(shelf));
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Remove(Vec<ClusterName>);
+
+impl Handler<Remove> for Clusters {
+    type Result = ();
+
+    fn handle(&mut self, Remove(names): Remove, _: &mut Context<Self>) {
+        let mut shelf = HashMap::clone(&self.shelf.all());
+        for name in &names {
+            shelf.remove(name);
+        }
+        self.shelf.0.store(Arc::new(shelf));
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "bool")]
+struct HealthTurned {
+    cluster: ClusterName,
+    address: config::HostAddress,
+    health: Health,
+}
+
+impl Handler<HealthTurned> for Clusters {
+    type Result = bool;
+
+    fn handle(&mut self, turn: HealthTurned, _: &mut Context<Self>) -> bool {
+        let Some(current) = self.shelf.find(&turn.cluster) else {
+            return false;
+        };
+        let before = current.load();
+        if before.hosts.find(&turn.address).is_none() {
+            return false;
+        }
+        let hosts = Arc::new(before.hosts.with_health(&turn.address, turn.health));
+        let settings = Arc::clone(&before.settings);
+        current.store(Arc::new(Snapshot { settings, hosts }));
+        true
+    }
+}

@@ -1,0 +1,201 @@
+//! One downstream connection, as an actor: asks for a host, connects to it, and relays.
+//!
+//! In: nothing; its lane may end it at any await. Out: asks to this worker's clusters. It lives as
+//! long as its one future, and is never restarted: its peer notices, and connects again.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use actix::prelude::*;
+use slog::Level;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::actor::cluster::{PickError, Picked, Tried};
+use crate::actor::connections::{Accepted, Progress, Setting};
+use crate::actor::logger::Event;
+use crate::cluster::{Host, Lease};
+use crate::config::{self, NetworkFilter, TcpProxy};
+use crate::name::{ClusterName, ListenerName};
+use crate::net::Stream;
+use crate::proxy::{Ended, Relay, target};
+use crate::upstream::{self, ConnectError};
+
+/// Hosts that one connection tries, at most; MOSN's figure.
+const TRIES: usize = 3;
+
+/// One downstream connection.
+pub(super) struct Connection {
+    /// Until it runs.
+    stream: Option<Stream>,
+    setting: Rc<Setting>,
+    progress: Rc<Progress>,
+    /// Once a host is reached; counts on it until the actor is dropped, whatever became of it.
+    lease: Option<Lease>,
+    /// Given back with the actor, too.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// A connection that starts to serve as soon as it runs.
+    pub(super) fn new(accepted: Accepted, setting: Rc<Setting>, progress: Rc<Progress>) -> Self {
+        let Accepted { stream, permit } = accepted;
+        Self {
+            stream: Some(stream),
+            setting,
+            progress,
+            lease: None,
+            _permit: permit,
+        }
+    }
+
+    fn relay(&mut self, downstream: Stream, reached: Reached, ctx: &mut Context<Self>) {
+        let Reached { upstream, lease } = reached;
+        self.lease = Some(lease);
+        let relay = Relay::new(downstream, upstream, Rc::clone(&self.progress.flow));
+        ctx.spawn(relay.into_actor(self).map(|ended, this, ctx| {
+            this.ended(&ended);
+            ctx.stop();
+        }));
+    }
+
+    fn ended(&self, ended: &Ended) {
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        let flow = &self.progress.flow;
+        let (received, sent) = (flow.received.get(), flow.sent.get());
+        lease.load().count_bytes(sent, received);
+        slog::debug!(self.setting.log, "connection ended"; "upstream" => %**lease,
+            "why" => ?ended, "received" => received, "sent" => sent);
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let Some(downstream) = self.stream.take() else {
+            return;
+        };
+        // Two futures, not one: an idle connection must not hold the memory of its beginning.
+        let (setting, progress) = (Rc::clone(&self.setting), Rc::clone(&self.progress));
+        let open = async move {
+            let reached = open(&downstream, &setting, &progress).await;
+            reached.map(|reached| (downstream, reached))
+        };
+        ctx.spawn(open.into_actor(self).map(|opened, this, ctx| match opened {
+            Some((downstream, reached)) => this.relay(downstream, reached, ctx),
+            None => ctx.stop(),
+        }));
+    }
+}
+
+/// Connects to a host of the cluster that the listener names; `None` closes the connection.
+async fn open(downstream: &Stream, setting: &Setting, progress: &Progress) -> Option<Reached> {
+    let settings = setting.post.settings.load_full();
+    progress.idle_timeout.set(settings.idle_timeout);
+    let cluster = cluster_of(&settings, downstream)?;
+    match reach(setting, cluster, progress).await {
+        Ok(reached) => Some(reached),
+        Err(failure) => {
+            setting.counters.failed.fetch_add(1, Relaxed);
+            setting.note(failure.event(&settings.name, cluster));
+            None
+        }
+    }
+}
+
+/// The cluster that this connection goes to; `None` closes it.
+fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option<&'a ClusterName> {
+    match &settings.filter {
+        NetworkFilter::Close => None,
+        NetworkFilter::TcpProxy(proxy @ TcpProxy::Cluster(_)) => target(proxy, None, None),
+        // Only routes look at the addresses, which cost two calls.
+        NetworkFilter::TcpProxy(proxy) => {
+            let source = downstream.peer_address().ok().flatten();
+            target(proxy, source, downstream.local_address().ok().flatten())
+        }
+    }
+}
+
+/// An upstream connection and the lease that counts it.
+struct Reached {
+    upstream: Stream,
+    lease: Lease,
+}
+
+/// Why no host could be reached.
+#[derive(Debug, thiserror::Error)]
+enum Unreached {
+    #[error("{host}: {error} (hosts tried: {tries})")]
+    Connect {
+        tries: usize,
+        host: String,
+        error: ConnectError,
+    },
+    /// No host is to blame, and none would help.
+    #[error("{0}")]
+    Exhausted(ConnectError),
+    #[error(transparent)]
+    Pick(#[from] PickError),
+}
+
+impl Unreached {
+    fn event(&self, listener: &ListenerName, cluster: &ClusterName) -> Event {
+        let text = format!("listener `{listener}`: no upstream in cluster `{cluster}`: {self}");
+        match self {
+            Self::Exhausted(_) => Event::exhausted(text),
+            Self::Connect { .. } | Self::Pick(_) => Event {
+                level: Level::Error,
+                tag: "mosn.proxy.upstream_conn_failed",
+                kind: cluster.to_string(),
+                text,
+            },
+        }
+    }
+}
+
+/// Connects to a host of the cluster; when that fails, to another one.
+async fn reach(
+    setting: &Setting,
+    cluster: &ClusterName,
+    progress: &Progress,
+) -> Result<Reached, Unreached> {
+    let mut tried = Tried::new();
+    let mut last = None;
+    while tried.len() < TRIES {
+        let Picked { lease, settings } = match setting.directory.pick(cluster, &tried).await {
+            Ok(picked) => picked,
+            // The hosts are exhausted: what the last of them said tells more.
+            Err(PickError::NoHost { .. }) if last.is_some() => break,
+            Err(error) => return Err(error.into()),
+        };
+        match upstream::connect(lease.address(), settings.connect_timeout, settings.mark).await {
+            Ok(upstream) => {
+                progress.also_limit(settings.idle_timeout);
+                return Ok(Reached { upstream, lease });
+            }
+            Err(error @ ConnectError::Exhausted(_)) => return Err(Unreached::Exhausted(error)),
+            Err(error) => {
+                lease.load().count_connect_failure();
+                setting.note(missed(cluster, &lease, &error));
+                tried.push(Arc::clone(lease.host()));
+                last = Some((lease.to_string(), error));
+            }
+        }
+    }
+    let (host, error) = last.expect("the loop runs at least once, and leaves only with an error");
+    let tries = tried.len();
+    Err(Unreached::Connect { tries, host, error })
+}
+
+/// A host did not take the connection; perhaps another one does.
+fn missed(cluster: &ClusterName, host: &Host, error: &ConnectError) -> Event {
+    Event {
+        level: Level::Warning,
+        tag: "upstream.connect",
+        kind: host.to_string(),
+        text: format!("cluster `{cluster}`: host {host}: {error}"),
+    }
+}

@@ -1,0 +1,289 @@
+//! Owns the bound sockets, so that no crash below closes a port.
+//!
+//! In: listeners to bind, publish and release, from the root. Out: the [`Board`], which every
+//! worker reads to know its lanes. The board belongs to the root, so a crash here closes nothing
+//! either. Binding comes before publishing: a change that cannot bind leaves no trace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+
+use crate::actor::slot::{Slot, Unavailable};
+use crate::actor::supervisor::{Life, run};
+use crate::config::{self, Address, Bind};
+use crate::name::ListenerName;
+use crate::net::{self, Listening};
+use crate::telemetry::counters::ListenerCounters;
+
+/// A listener as the workers see it.
+#[derive(Debug)]
+pub(crate) struct Post {
+    /// Told apart from an earlier listener of the same name.
+    pub generation: u64,
+    /// Of the plan; a change of them holds for connections that come later.
+    pub settings: ArcSwap<config::Listener>,
+    /// One a worker over TCP; one for all over a unix socket. None when it is virtual, or taken
+    /// down: then each closes as its acceptor lets go of it.
+    sockets: ArcSwap<Vec<Arc<Listening>>>,
+    /// One a worker.
+    pub counters: Vec<Arc<ListenerCounters>>,
+}
+
+impl Post {
+    /// The socket that a worker accepts on.
+    #[must_use]
+    pub(crate) fn socket(&self, worker: usize) -> Option<Arc<Listening>> {
+        let sockets = self.sockets.load();
+        sockets.get(worker % sockets.len().max(1)).cloned()
+    }
+
+    /// Where it really listens, which differs from the settings when those ask for port 0.
+    #[must_use]
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        self.sockets
+            .load()
+            .first()
+            .map(|socket| socket.address().clone())
+    }
+}
+
+/// Every listener that accepts. Read by all, written by [`Listeners`] alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Board(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    posts: ArcSwap<Vec<Arc<Post>>>,
+    /// Counts posts made, so that none is taken for one that still drains.
+    generations: AtomicU64,
+}
+
+impl Board {
+    /// The listeners there are now.
+    #[must_use]
+    pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
+        self.0.posts.load_full()
+    }
+}
+
+/// Starts the actor, fills `slot` with the door to it, and writes to `board`.
+pub(super) fn start(board: Board, workers: usize, slot: &Slot<Handle>) -> Life {
+    let (address, life) = run(|_| Listeners { board, workers });
+    slot.fill(Handle(address));
+    life
+}
+
+/// The only way in.
+#[derive(Clone)]
+pub(super) struct Handle(Addr<Listeners>);
+
+/// Binds listeners without publishing them; those named in `leaving` are about to be taken down,
+/// and leave their sockets to whoever wants their addresses.
+///
+/// # Errors
+///
+/// [`BindError`] names the listener; every socket bound on the way is closed again.
+pub(super) async fn bind(
+    listeners: &Slot<Handle>,
+    wanted: Vec<Arc<config::Listener>>,
+    leaving: Vec<ListenerName>,
+) -> Result<Vec<Arc<Post>>, BindError> {
+    let bind = BindAll { wanted, leaving };
+    listeners.ask(|handle| handle.0.send(bind.clone())).await?
+}
+
+/// Publishes `added`, gives `changed` their new settings and takes `removed` down, at one stroke.
+///
+/// # Errors
+///
+/// [`Unavailable`] when the actor did not come back in time; then nothing, or all of it, is done.
+pub(super) async fn publish(listeners: &Slot<Handle>, edition: Edition) -> Result<(), Unavailable> {
+    listeners.ask(|handle| handle.0.send(edition.clone())).await
+}
+
+/// A listener could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address could not be listened on.
+    #[error("listener `{name}`: {error}")]
+    Address {
+        /// The listener.
+        name: ListenerName,
+        /// Where it was to listen, and what the kernel said.
+        error: net::BindError,
+    },
+    /// The actor did not come back in time.
+    #[error("listeners: {0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What one publication changes.
+#[derive(Clone, Debug, Default, Message)]
+#[rtype(result = "()")]
+pub(super) struct Edition {
+    /// Listeners that [`bind`] prepared.
+    pub added: Vec<Arc<Post>>,
+    /// New settings of listeners that keep their sockets.
+    pub changed: Vec<Arc<config::Listener>>,
+    /// Listeners that accept no more.
+    pub removed: Vec<ListenerName>,
+}
+
+struct Listeners {
+    board: Board,
+    workers: usize,
+}
+
+impl Listeners {
+    /// Sockets for one listener: those of one that leaves the same address, or new ones.
+    ///
+    /// Listeners that trade an address in one change must not close it in between.
+    fn sockets(
+        &self,
+        wanted: &config::Listener,
+        leaving: &mut Vec<Arc<Post>>,
+    ) -> Result<Arc<Vec<Arc<Listening>>>, net::BindError> {
+        if wanted.bind == Bind::Virtual {
+            return Ok(Arc::default());
+        }
+        // Two that ask for any port have equal settings, and yet want two ports.
+        let holds = |post: &Arc<Post>| post.local_address().as_ref() == Some(&wanted.address);
+        match leaving.iter().position(holds) {
+            Some(at) => Ok(leaving.swap_remove(at).sockets.load_full()),
+            None => net::bind(&wanted.address, self.workers).map(Arc::new),
+        }
+    }
+
+    fn bind(&self, BindAll { wanted, leaving }: BindAll) -> Result<Vec<Arc<Post>>, BindError> {
+        let mut posts = Vec::clone(&self.board.posts());
+        posts.retain(|post| leaving.contains(&post.settings.load().name));
+        let post = |settings: Arc<config::Listener>| {
+            let sockets =
+                self.sockets(&settings, &mut posts)
+                    .map_err(|error| BindError::Address {
+                        name: settings.name.clone(),
+                        error,
+                    })?;
+            Ok(Arc::new(Post {
+                generation: self.board.0.generations.fetch_add(1, Relaxed) + 1,
+                settings: ArcSwap::new(settings),
+                sockets: ArcSwap::new(sockets),
+                counters: (0..self.workers).map(|_| Arc::default()).collect(),
+            }))
+        };
+        wanted.into_iter().map(post).collect()
+    }
+}
+
+impl Actor for Listeners {
+    type Context = Context<Self>;
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Vec<Arc<Post>>, BindError>")]
+struct BindAll {
+    wanted: Vec<Arc<config::Listener>>,
+    leaving: Vec<ListenerName>,
+}
+
+impl Handler<BindAll> for Listeners {
+    type Result = Result<Vec<Arc<Post>>, BindError>;
+
+    fn handle(&mut self, bind: BindAll, _: &mut Context<Self>) -> Self::Result {
+        self.bind(bind)
+    }
+}
+
+impl Handler<Edition> for Listeners {
+    type Result = ();
+
+    fn handle(&mut self, edition: Edition, _: &mut Context<Self>) {
+        let mut posts = Vec::clone(&self.board.posts());
+        // A question asked twice must not publish twice, nor take down what it has published.
+        let new = |post: &Arc<Post>| edition.added.iter().any(|added| Arc::ptr_eq(added, post));
+        posts.retain(|post| {
+            let stays = new(post) || !edition.removed.contains(&post.settings.load().name);
+            if !stays {
+                post.sockets.store(Arc::default());
+            }
+            stays
+        });
+        for settings in edition.changed {
+            if let Some(post) = posts
+                .iter()
+                .find(|post| post.settings.load().name == settings.name)
+            {
+                post.settings.store(settings);
+            }
+        }
+        let known = |post: &Arc<Post>| posts.iter().any(|held| Arc::ptr_eq(held, post));
+        let added: Vec<_> = edition
+            .added
+            .into_iter()
+            .filter(|post| !known(post))
+            .collect();
+        posts.extend(added);
+        self.board.0.posts.store(Arc::new(posts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(address: &str) -> Arc<config::Listener> {
+        let address = address.parse().unwrap();
+        Arc::new(config::Listener::new("app", address, "origins"))
+    }
+
+    #[actix::test]
+    async fn a_publication_that_is_asked_for_twice_is_one() {
+        let (board, slot) = (Board::default(), Slot::default());
+        let _life = start(board.clone(), 1, &slot);
+        let publish_one = async |removed| {
+            let added = bind(&slot, vec![wanted("127.0.0.1:0")], vec![])
+                .await
+                .unwrap();
+            let edition = Edition {
+                added,
+                removed,
+                ..Edition::default()
+            };
+            publish(&slot, edition.clone()).await.unwrap();
+            edition
+        };
+        publish_one(vec![]).await;
+        let second = publish_one(vec!["app".into()]).await;
+
+        publish(&slot, second.clone()).await.unwrap();
+
+        let posts = board.posts();
+        assert_eq!(posts.len(), 1);
+        assert!(Arc::ptr_eq(&posts[0], &second.added[0]));
+        assert!(posts[0].socket(0).is_some());
+    }
+
+    #[actix::test]
+    async fn the_sockets_of_one_that_leaves_go_to_one_only() {
+        let (board, slot) = (Board::default(), Slot::default());
+        let _life = start(board.clone(), 1, &slot);
+        let added = bind(&slot, vec![wanted("127.0.0.1:0")], vec![])
+            .await
+            .unwrap();
+        let address = added[0].local_address().unwrap().to_string();
+        let edition = Edition {
+            added,
+            ..Edition::default()
+        };
+        publish(&slot, edition).await.unwrap();
+        let (one, both) = (vec![wanted(&address)], vec![wanted(&address); 2]);
+
+        let stays = bind(&slot, one.clone(), vec![]).await;
+        let leaves = bind(&slot, one, vec!["app".into()]).await;
+        let twice = bind(&slot, both, vec!["app".into()]).await;
+
+        assert!(stays.is_err() && leaves.is_ok() && twice.is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! What the tree looks like at one moment, for people and for embedders.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::actor::clusters::{Shelf, Snapshot};
+use crate::actor::listeners::Post;
+use crate::actor::supervisor::Node;
+use crate::cluster::{Health, Host};
+use crate::name::{ClusterName, ListenerName};
+use crate::telemetry::counters::ListenerTotals;
+
+/// Everything at one moment. Counts are read while they change, so they need not add up.
+#[derive(Clone, Debug, Serialize)]
+pub struct Overview {
+    /// Clusters by name.
+    pub clusters: Vec<ClusterView>,
+    /// Listeners in the order in which they were added.
+    pub listeners: Vec<ListenerView>,
+    /// The supervision tree.
+    pub tree: Node,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListenerView {
+    /// Its name.
+    pub name: ListenerName,
+    /// Where it listens; with the port that the kernel chose when the plan said 0.
+    pub address: String,
+    /// What it counted.
+    #[serde(flatten)]
+    pub totals: ListenerTotals,
+}
+
+impl ListenerView {
+    pub(crate) fn of(post: &Post) -> Self {
+        let settings = post.settings.load();
+        let mut totals = ListenerTotals::default();
+        post.counters.iter().for_each(|counted| totals += counted);
+        let address = post
+            .local_address()
+            .unwrap_or_else(|| settings.address.clone());
+        Self {
+            name: settings.name.clone(),
+            address: address.to_string(),
+            totals,
+        }
+    }
+}
+
+/// One cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusterView {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its hosts in the order of the host set.
+    pub hosts: Vec<HostView>,
+}
+
+/// One host of a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostView {
+    /// As the plan writes it.
+    pub address: String,
+    /// Whether it may be chosen.
+    pub healthy: bool,
+    /// Its share.
+    pub weight: u32,
+    /// Connections that hold it now, those still being made included.
+    pub connections_active: u64,
+    /// Connections begun to it, those that failed included.
+    pub connections_total: u64,
+    /// Of those begun, the ones that could not be made.
+    pub connections_failed: u64,
+}
+
+impl ClusterView {
+    pub(crate) fn all(shelf: &Shelf) -> Vec<Self> {
+        let mut clusters: Vec<_> = shelf
+            .all()
+            .values()
+            .map(|current| Self::of(&current.load()))
+            .collect();
+        clusters.sort_by(|a, b| a.name.cmp(&b.name));
+        clusters
+    }
+
+    fn of(snapshot: &Snapshot) -> Self {
+        let host = |host: &Arc<Host>| HostView {
+            address: host.to_string(),
+            healthy: host.health() == Health::Healthy,
+            weight: host.weight(),
+            connections_active: host.load().active_connections(),
+            connections_total: host.load().connections(),
+            connections_failed: host.load().connect_failures(),
+        };
+        Self {
+            name: snapshot.settings.name.clone(),
+            hosts: snapshot.hosts.hosts().iter().map(host).collect(),
+        }
+    }
+}

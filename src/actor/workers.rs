@@ -1,0 +1,131 @@
+//! The workers: one thread each, all alike.
+//!
+//! In: nothing; what concerns a worker is asked of it through its slot. Out: nothing. A worker
+//! whose thread died is started again on a new one.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_rt::{Arbiter, ArbiterHandle};
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use crate::actor::slot::Slot;
+use crate::actor::supervisor::{self, ChildSpec, Life, StartError, View, run_on};
+use crate::actor::worker::{self, Orders};
+use crate::supervise::{Exit, Policy, Restart, Shutdown, Strategy};
+
+/// When workers fail so often the proxy as a whole has failed.
+const POLICY: Policy = Policy {
+    strategy: Strategy::OneForOne,
+    max_restarts: 10,
+    within: Duration::from_secs(30),
+};
+
+/// How long a worker may take to end its own children, each of which is killed at once.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long a worker may take to follow a change: it starts actors, and takes what is queued at the
+/// listeners that leave.
+const RECONCILES_WITHIN: Duration = Duration::from_secs(10);
+
+/// The doors to all workers, by index.
+#[derive(Clone)]
+pub(super) struct Doors(Rc<[Slot<worker::Handle>]>);
+
+impl Doors {
+    /// Doors for so many workers, all still closed.
+    #[must_use]
+    pub(super) fn new(workers: usize) -> Self {
+        Self((0..workers).map(|_| Slot::default()).collect())
+    }
+
+    /// Makes every worker be what shelf and board say.
+    ///
+    /// # Errors
+    ///
+    /// The first worker that could not, or did not answer in time, in words; the others did.
+    pub(super) async fn reconcile(&self) -> Result<(), String> {
+        let in_time = |door| timeout(RECONCILES_WITHIN, worker::reconcile(door));
+        let answers = join_all(self.0.iter().map(in_time)).await.into_iter();
+        let late = |_| Err(format!("no answer within {RECONCILES_WITHIN:?}"));
+        let answers = answers.map(|answer| answer.unwrap_or_else(late));
+        let failed = answers
+            .enumerate()
+            .find_map(|(n, answer)| Some((n, answer.err()?)));
+        failed.map_or(Ok(()), |(n, reason)| Err(format!("worker {n}: {reason}")))
+    }
+
+    /// Waits until no connection is left on a listener that was taken down.
+    pub(super) async fn drained(&self) {
+        // A worker that does not come back has no connections.
+        join_all(self.0.iter().map(worker::drained)).await;
+    }
+}
+
+/// Starts one worker a door; when it returns, every worker runs.
+///
+/// # Errors
+///
+/// When a worker cannot be started.
+pub(super) async fn start(
+    orders: Orders,
+    doors: Doors,
+    subtree: supervisor::Slot<View>,
+) -> Result<Life, StartError> {
+    let spec = |(index, door): (usize, &Slot<worker::Handle>)| {
+        let orders = Orders {
+            index,
+            ..orders.clone()
+        };
+        child(orders, door.clone())
+    };
+    let specs = doors.0.iter().enumerate().map(spec).collect();
+    let (handle, life) = supervisor::start("workers", POLICY, specs, orders.log.clone());
+    subtree.fill(handle.view());
+    handle.started().await?;
+    Ok(life)
+}
+
+fn child(orders: Orders, door: Slot<worker::Handle>) -> ChildSpec {
+    let id = format!("worker {}", orders.index);
+    let subtree = supervisor::Slot::<View>::default();
+    let filled = subtree.clone();
+    // The thread of the latest life; replacing it stops the one before.
+    let thread: Rc<RefCell<Option<Thread>>> = Rc::default();
+    let start = move || {
+        let (orders, door, filled) = (orders.clone(), door.clone(), filled.clone());
+        let thread = Rc::clone(&thread);
+        async move {
+            let own = Thread::start();
+            let life = run_on(&own.handle(), move || worker::start(&orders, &door)).await;
+            let (view, life) = life?;
+            filled.fill(view);
+            thread.replace(Some(own));
+            Ok::<_, Exit>(life)
+        }
+    };
+    ChildSpec::starting(id, Restart::Permanent, start)
+        .supervisor(subtree)
+        .shutdown(Shutdown::Drain(FAREWELL))
+}
+
+/// An arbiter that ends with its owner.
+struct Thread(Arbiter);
+
+impl Thread {
+    fn start() -> Self {
+        Self(Arbiter::new())
+    }
+
+    fn handle(&self) -> ArbiterHandle {
+        self.0.handle()
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}

@@ -1,0 +1,9 @@
+//! What peers of an embedded proxy see, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod changes;
+mod life;
+mod relaying;
+mod sharing;
+#[path = "../support/mod.rs"]
+mod support;
