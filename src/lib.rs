@@ -37,7 +37,7 @@
 //!
 //! | floor | rooms | holds |
 //! |---|---|---|
-//! | 7 doors | this file, `main`, `cli` | process, arguments, signals, exit codes |
+//! | 7 doors | this file, `main`, [`cli`] | process, arguments, signals, exit codes |
 //! | 6 actors | [`actor`] | mailboxes and ownership; the only room, besides the doors, that names actix |
 //! | 5 path | [`proxy`] | the way of a connection |
 //! | 4 far side | [`upstream`] | connecting to hosts |
@@ -51,9 +51,9 @@ compile_error!(
     "supervision needs `panic = \"unwind\"`: a panic must end one actor, not the process"
 );
 
-/// The examples of the manual are tests.
 pub mod actor;
 pub mod backoff;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod lifecycle;

@@ -1,0 +1,28 @@
+//! Faults from outside: `BANYAN_FAULT=KIND:COUNT` makes so many actors of a kind panic, one after
+//! the other, once the process runs.
+//!
+//! Compiled only for tests.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::actor::fault::panic_one;
+
+/// Shorter than any restart period by far, longer than a restart takes.
+const EVERY: Duration = Duration::from_millis(10);
+
+/// Begins to do what the variable says; one that says nothing sensible is none.
+pub(super) fn inject() {
+    let told = std::env::var("BANYAN_FAULT").unwrap_or_default();
+    let Some((kind, count)) = told.rsplit_once(':') else {
+        return;
+    };
+    let (kind, mut left) = (kind.to_owned(), count.parse().unwrap_or(0_u32));
+    thread::spawn(move || {
+        while left > 0 {
+            // None may live for a moment, between two lives.
+            left -= u32::from(panic_one(&kind));
+            thread::sleep(EVERY);
+        }
+    });
+}

@@ -1,0 +1,26 @@
+//! What a command says on stdout and stderr.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use super::Exit;
+
+/// Prints to stdout. A reader that went away has read enough.
+pub(super) fn say(text: &impl Display) -> Exit {
+    match write!(io::stdout().lock(), "{text}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+        _ => Exit::Normal,
+    }
+}
+
+/// Prints a line to stderr, whether anyone reads it or not.
+pub(super) fn tell(line: &impl Display) {
+    let text = line.to_string();
+    let _unread = writeln!(io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// Tells why, and ends with `exit`.
+pub(super) fn refuse(reason: &impl Display, exit: Exit) -> Exit {
+    tell(reason);
+    exit
+}

@@ -1,0 +1,167 @@
+//! The command `start`: from settings and a configuration to a running tree, and its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use slog::{Logger, crit, debug, error, info, warn};
+
+use super::arguments::Start;
+use super::life::{Stage, live};
+use super::paths::ControlPaths;
+use super::pid_file::PidFile;
+use super::settings::{self, Settings};
+use super::signals::Signals;
+use super::{Exit, limits, logging, print, tree};
+use crate::config::{self, Diagnostics, Plan, Severity};
+use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
+
+/// Runs a proxy until it ends.
+#[must_use]
+pub fn start(arguments: &Start) -> Exit {
+    let loaded = match settings::load(&arguments.settings, std::env::vars_os()) {
+        Ok(loaded) => loaded,
+        Err(error) if error.is_usage() => return print::refuse(&error, Exit::Usage),
+        Err(error) => return print::refuse(&error, Exit::BadConfiguration),
+    };
+    if arguments.print_settings {
+        for warning in &loaded.warnings {
+            print::tell(warning);
+        }
+        return print::say(&loaded);
+    }
+    match logging::start_early(&loaded.settings) {
+        Ok((log, handle)) => {
+            let exit = boot(arguments, &loaded, &log, &handle);
+            close(&handle);
+            exit
+        }
+        Err(error) => print::refuse(&error, Exit::Failed),
+    }
+}
+
+/// Everything up to the log that the configuration asks for is told to stderr.
+fn boot(
+    arguments: &Start,
+    loaded: &settings::Loaded,
+    early: &Logger,
+    early_log: &LogHandle,
+) -> Exit {
+    let settings = &loaded.settings;
+    for warning in &loaded.warnings {
+        warn!(early, "{}", warning);
+    }
+    Stage::ParamsParsed.enter(early);
+    let file = &arguments.config.file;
+    info!(early, "load config from :  {}", file.display());
+    let (mut plan, diagnostics) = match load(file) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            close(early_log);
+            return print::refuse(&diagnostics.to_text(), Exit::Failed);
+        }
+    };
+    settings.overrule(&mut plan.server);
+    let paths = ControlPaths::of(&absolute(file), &plan.server);
+    Stage::Initing.enter(early);
+    let output = logging::output(settings, &plan.server.log, &paths);
+    let started = logging::start_configured(settings, &plan.server.log, output.clone());
+    let (log, handle) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            crit!(early, "initialize default logger failed : {}", error);
+            return Exit::Failed;
+        }
+    };
+    close(early_log);
+    logging::adopt_process(&log, handle.level());
+    say_what_has_no_effect(&log, arguments, &diagnostics);
+    let life = || actix_rt::System::new().block_on(run(plan, settings, &paths, &log, &handle));
+    // The panic hook has said where.
+    let panicked = |_| Err("the control thread panicked".to_owned());
+    let ended = catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(panicked);
+    if let Err(reason) = &ended {
+        crit!(log, "{}", reason);
+    }
+    close(&handle);
+    match ended {
+        Ok(exit) => exit,
+        Err(_) if output == Output::Stderr => Exit::Failed,
+        // Who watches the terminal does not see the log.
+        Err(reason) => print::refuse(&reason, Exit::Failed),
+    }
+}
+
+/// Runs the tree; an error is why there never was one.
+async fn run(
+    plan: Plan,
+    settings: &Settings,
+    paths: &ControlPaths,
+    log: &Logger,
+    handle: &LogHandle,
+) -> Result<Exit, String> {
+    // Before anything is bound, so that no signal finds the process without an answer.
+    let mut signals =
+        Signals::listen().map_err(|error| format!("cannot handle signals: {error}"))?;
+    Stage::Starting.enter(log);
+    let options = tree::Options {
+        workers: limits::workers(plan.server.workers),
+        max_connections: limits::connections(settings.max_connections, log),
+        drain_time: settings.drain_time,
+    };
+    let tree = tree::start(plan, options, log)
+        .await
+        .map_err(|error| error.to_string())?;
+    // Only now: a process that could not start leaves the file of the one that runs.
+    let _pid_file = write_pid_file(paths, log);
+    #[cfg(feature = "fault-injection")]
+    super::fault::inject();
+    let next_signal = async || signals.next().await;
+    let reopen = || handle.reopen();
+    Ok(live(&tree, next_signal, settings.drain_time, log, reopen).await)
+}
+
+/// The plan of a file and what is doubtful in it, or everything that is wrong with it.
+fn load(file: &Path) -> Result<(Plan, Diagnostics), Diagnostics> {
+    let loaded = config::load(file);
+    match loaded.plan {
+        Some(plan) => Ok((plan, loaded.diagnostics)),
+        None => Err(loaded.diagnostics),
+    }
+}
+
+/// The path from the root; the current directory is gone when there is none.
+pub(super) fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
+fn say_what_has_no_effect(log: &Logger, arguments: &Start, diagnostics: &Diagnostics) {
+    for flag in arguments.mosn.given() {
+        debug!(log, "flag --{} is accepted and has no effect", flag);
+    }
+    for diagnostic in diagnostics.of(Severity::Warning) {
+        let place = format!(
+            "{}:{}:{}",
+            diagnostic.file, diagnostic.line, diagnostic.column
+        );
+        warn!(log, "{}", diagnostic.message; "tag" => "config", "found" => diagnostic.found.as_deref().map(|found| found.trim_matches('"')), "path" => &diagnostic.path,
+            "at" => place);
+    }
+}
+
+/// A process without its pid file runs all the same, as in MOSN.
+fn write_pid_file(paths: &ControlPaths, log: &Logger) -> Option<PidFile> {
+    let write = |path| PidFile::write(path, nix::unistd::Pid::this());
+    write(&paths.pid)
+        .or_else(|error| match paths.pid == paths.default_pid {
+            true => Err(error),
+            false => write(&paths.default_pid),
+        })
+        .inspect(|file| info!(log, "pid file written"; "path" => %file.path().display()))
+        .inspect_err(|error| error!(log, "write pid file error: {}", error))
+        .ok()
+}
+
+fn close(log: &LogHandle) {
+    // An output that is stuck has had its time.
+    let _flushed = log.close(CLOSE_DEADLINE);
+}

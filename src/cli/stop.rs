@@ -1,0 +1,90 @@
+//! The command `stop`: ends the process that a pid file names, as `mosn stop` does.
+
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use slog::{Logger, error, info, o};
+
+use super::arguments::{SettingsFlags, Stop};
+use super::paths::ControlPaths;
+use super::start::absolute;
+use super::{Exit, logging, pid_file, print, settings};
+use crate::config;
+use crate::telemetry::log::CLOSE_DEADLINE;
+
+/// How often it is looked whether the process is gone.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How often it is said that it is not.
+const POLLS_A_LINE: u32 = 10;
+
+/// After how many looks the process is left to itself: 10 s.
+const POLLS: u32 = 100;
+
+/// Interrupts the process and waits for its end, for ten seconds at most.
+///
+/// As with MOSN, only a configuration that cannot be read is a failure.
+#[must_use]
+pub fn stop(arguments: &Stop) -> Exit {
+    let flags = SettingsFlags {
+        file: std::env::var_os("BANYAN_SETTINGS").map(Into::into),
+        ..SettingsFlags::default()
+    };
+    let settings = match settings::load(&flags, std::env::vars_os()) {
+        Ok(loaded) => loaded.settings,
+        Err(error) => return print::refuse(&error, Exit::BadConfiguration),
+    };
+    let file = &arguments.config.file;
+    let loaded = config::load(file);
+    let Some(mut plan) = loaded.plan else {
+        return print::refuse(&loaded.diagnostics.to_text(), Exit::Failed);
+    };
+    settings.overrule(&mut plan.server);
+    let paths = ControlPaths::of(&absolute(file), &plan.server);
+    let (log, handle) = match logging::start_early(&settings) {
+        Ok(started) => started,
+        Err(error) => return print::refuse(&error, Exit::Failed),
+    };
+    let log = log.new(o!("tag" => "mosn stop"));
+    match pid_file::read(&paths.pid) {
+        Ok(pid) => interrupt(pid, &log),
+        Err(error) => error!(log, "fail to get pid: {}", error),
+    }
+    let _flushed = handle.close(CLOSE_DEADLINE);
+    Exit::Normal
+}
+
+fn interrupt(pid: Pid, log: &Logger) {
+    if let Err(error) = kill(pid, None) {
+        error!(log, "process({}) is not existing, err: {}", pid, error);
+        return;
+    }
+    info!(log, "sending INT signal to process({})", pid);
+    if let Err(error) = kill(pid, Signal::SIGINT) {
+        error!(
+            log,
+            "fail to send INT signal to process({}), err: {}", pid, error
+        );
+        return;
+    }
+    for poll in 1..=POLLS {
+        thread::sleep(POLL);
+        if kill(pid, None).is_err() {
+            info!(log, "stopped mosn process({}) successfully.", pid);
+            return;
+        }
+        if poll % POLLS_A_LINE == 0 {
+            // Two blanks, as MOSN writes it.
+            info!(
+                log,
+                "mosn process({})  is still existing, waiting for it quiting", pid
+            );
+        }
+    }
+    error!(
+        log,
+        "mosn process({}) is still existing after waiting for 10s, ignore it and quiting ...", pid
+    );
+}

@@ -1,0 +1,47 @@
+//! The tree as the process' life sees it.
+
+use std::time::Duration;
+
+use slog::Logger;
+
+use super::life::Tree;
+use crate::config::Plan;
+use crate::{ApplyError, Failure, Proxy, ProxyHandle};
+
+/// What the process decides and no plan says.
+pub(super) struct Options {
+    pub(super) workers: usize,
+    pub(super) max_connections: usize,
+    pub(super) drain_time: Duration,
+}
+
+/// Starts the tree; when it returns, every listener accepts.
+pub(super) async fn start(
+    plan: Plan,
+    options: Options,
+    log: &Logger,
+) -> Result<ProxyHandle, ApplyError> {
+    Proxy::default()
+        .workers(options.workers)
+        .max_connections(options.max_connections)
+        .drain_time(options.drain_time)
+        .logger(log.clone())
+        .run(plan)
+        .await
+}
+
+impl Tree for ProxyHandle {
+    type Failure = Failure;
+
+    async fn drain(&self, deadline: Duration) -> u64 {
+        Self::drain(self, deadline).await
+    }
+
+    async fn stop(&self) {
+        Self::stop(self).await;
+    }
+
+    async fn ended(&self) -> Result<(), Failure> {
+        Self::ended(self).await
+    }
+}

@@ -1,0 +1,58 @@
+//! What becomes of the process when its actors panic.
+
+use nix::sys::signal::Signal;
+
+use crate::home::{Home, Process, configuration};
+use crate::peers::{Client, echo};
+
+/// A process before an origin that echoes, in which so many actors of a kind will panic.
+fn faulty(fault: &str) -> (Home, Process) {
+    let home = Home::of(&configuration("127.0.0.1:0", &echo().to_string()));
+    let mut command = home.command("start --log-output stderr");
+    command.env("BANYAN_FAULT", fault);
+    let process = Process::of(&mut command);
+    (home, process)
+}
+
+#[test]
+fn a_part_that_fails_too_often_ends_the_process_with_its_reason() {
+    for (kind, child) in [("Clusters", "clusters"), ("workers", "workers")] {
+        let (home, mut process) = faulty(&format!("{kind}:1000"));
+
+        let (code, said) = process.ends();
+
+        assert_eq!(code, Some(1), "{said}");
+        let last = said.lines().find(|line| line.contains("[FATAL]"));
+        let reason = format!("{child} panicked: injected fault in {kind}");
+        assert!(last.is_some_and(|line| line.contains(&reason)), "{said}");
+        assert!(!home.path("logs/mosn.pid").exists(), "{kind}");
+    }
+}
+
+#[test]
+fn a_root_that_panics_ends_the_process_with_its_reason() {
+    let (home, mut process) = faulty("Root:1");
+
+    let (code, said) = process.ends();
+
+    assert_eq!(code, Some(1), "{said}");
+    let last = said.lines().find(|line| line.contains("[FATAL]"));
+    let reason = "injected fault in Root";
+    assert!(last.is_some_and(|line| line.contains(reason)), "{said}");
+    assert!(!home.path("logs/mosn.pid").exists());
+}
+
+#[test]
+fn a_part_that_fails_now_and_then_is_restarted_with_its_reason() {
+    let (_home, mut process) = faulty("Clusters:1");
+    process.is_running();
+
+    let last = "restarts=1 reason=\"panicked: injected fault in Clusters\" supervisor=banyan";
+    let said = process.says(last);
+
+    assert!(said.contains("restarted"), "{said}");
+    let client = Client::served(process.address()).expect("it accepts");
+    client.finish().expect("it is served");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.code(), Some(0));
+}

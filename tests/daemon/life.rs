@@ -1,0 +1,82 @@
+//! A process from start to end.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::home::Home;
+
+#[test]
+fn every_stop_signal_ends_in_zero_without_a_pid_file() {
+    for (signal, name) in [
+        (Signal::SIGTERM, "terminated"),
+        (Signal::SIGINT, "interrupt"),
+        (Signal::SIGQUIT, "quit"),
+    ] {
+        let home = Home::new();
+        let mut process = home.started();
+        let pid = fs::read_to_string(home.path("logs/mosn.pid")).expect("it runs");
+        assert_eq!(pid, format!("{}\n", process.id()));
+
+        process.signal(signal);
+
+        process.says(&format!("signal {name} received!"));
+        process.says("[stagemanager] state changed to 11");
+        assert_eq!(process.code(), Some(0), "{name}");
+        assert!(!home.path("logs/mosn.pid").exists(), "{name}");
+    }
+}
+
+#[test]
+fn signals_of_later_versions_do_not_end_it() {
+    let home = Home::new();
+    let mut process = home.started();
+    process.signal(Signal::SIGHUP);
+    process.says("reload is not available yet: nothing changed");
+    process.signal(Signal::SIGUSR2);
+    process.says("upgrade is not available yet: nothing changed");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.code(), Some(0));
+}
+
+#[test]
+fn stop_ends_the_process_of_its_configuration() {
+    let home = Home::new();
+    let mut process = home.started();
+
+    let mut stop = home.command("stop");
+    let waiting = stop.spawn().expect("it starts");
+    // A zombie would still be there for `stop`.
+    assert_eq!(process.code(), Some(0));
+    let output = waiting.wait_with_output().expect("it is our child");
+
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!home.path("logs/mosn.pid").exists());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let pid = process.id();
+    assert!(
+        told.contains(&format!("[mosn stop] sending INT signal to process({pid})")),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!(
+            "[mosn stop] stopped mosn process({pid}) successfully."
+        )),
+        "{told}"
+    );
+
+    let again = home.command("stop").output().expect("it runs");
+    assert_eq!(again.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("[mosn stop] fail to get pid: "));
+}
+
+#[test]
+fn the_pid_file_of_another_process_is_left_alone() {
+    let home = Home::new();
+    let pid_file = home.path("logs/mosn.pid");
+    let mut process = home.started();
+    fs::write(&pid_file, "1\n").expect("it is ours");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.code(), Some(0));
+    assert_eq!(fs::read_to_string(&pid_file).expect("it is left"), "1\n");
+}

@@ -1,0 +1,15 @@
+//! The binary, from outside: command line, exit codes, signals, logs, and the report's run.
+
+mod check;
+mod cli;
+mod descriptors;
+mod drain;
+#[cfg(feature = "fault-injection")]
+mod faults;
+mod home;
+mod life;
+mod logs;
+mod peers;
+mod refused;
+mod report;
+mod stale;
