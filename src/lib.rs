@@ -51,6 +51,12 @@ compile_error!(
     "supervision needs `panic = \"unwind\"`: a panic must end one actor, not the process"
 );
 
+/// The examples of the manual are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/embedding.md")]
+mod manual {}
+
 pub mod actor;
 pub mod backoff;
 pub mod cli;
