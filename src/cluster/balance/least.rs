@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | equal | n | of n uniform draws with replacement the first with fewest active |
 //! | equal | all | fewest active of all; ties uniformly at random |
-//! | differ | n | earliest deadline first, at `weight / (active + 1)` |
+//! | differ | n | earliest deadline first, at `weight / (1 + active / weight)` |
 //! | differ | all | smallest `active / weight`; ties by earliest deadline |
 //!
 //! Draws with replacement leave the busiest of three hosts one choice in nine, which keeps a trickle
-//! of work on it. Where weights differ, hosts that carry the same, and idle ones, are chosen
-//! exactly as their weights say.
+//! of work on it. Where weights differ, idle hosts, and busy ones of one speed, are chosen exactly
+//! as their weights say. (At MOSN's `weight / (active + 1)` busy ones get the roots of their weights.)
 
 use std::cmp::Ordering;
 
@@ -33,9 +33,7 @@ pub(super) fn pick(
         (Choices::All, false) => least_of_all(eligible, active, rng),
         (Choices::All, true) => least_by_weight(schedule, eligible, active),
         (Choices::Random(draws), false) => least_drawn(draws, eligible, active, rng),
-        (Choices::Random(_), true) => {
-            weighted::pick_slowed(schedule, eligible, |host| active(host) + 1)
-        }
+        (Choices::Random(_), true) => weighted::pick_slowed(schedule, eligible, active),
     }
 }
 
@@ -89,7 +87,7 @@ fn least_by_weight(
         (
             active(host),
             u64::from(host.weight()),
-            schedule.due(index, host, 1),
+            schedule.due(index, host, 0),
             index,
         )
     };

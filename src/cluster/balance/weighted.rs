@@ -14,15 +14,15 @@ use rand::{Rng, RngExt};
 use super::super::{Host, HostSet};
 use super::Eligible;
 
-/// One round, in which each host has its weight in choices. Divides by every weight with an error
-/// below 1e-9.
+/// One round, in which each idle host has its weight in choices. Divides by the square of every
+/// weight with an error below 1e-5.
 const ROUND: u64 = 1 << 32;
 
-/// Beyond this a host counts as no slower.
-const SLOWEST: u64 = 1 << 20;
+/// A host that carries more than this counts as no slower.
+const BUSIEST: u64 = (1 << 20) - 128;
 
 /// No host that takes part was last due longer ago than this.
-const LONGEST: u64 = ROUND * SLOWEST;
+const LONGEST: u64 = ROUND << 20;
 
 /// Time is set back before it comes near overflow.
 const LATEST: u64 = 1 << 60;
@@ -62,10 +62,13 @@ impl Schedule {
         self.last = after.hosts().iter().map(last).collect();
     }
 
-    /// When a host is due next, if its interval is as if it had `1 / slowness` of its weight.
-    pub(super) fn due(&self, index: usize, host: &Host, slowness: u64) -> u64 {
-        let slowness = slowness.clamp(1, SLOWEST);
-        let interval = ROUND * slowness / u64::from(host.weight());
+    /// When a host is due next: what it carries, for each of its weight, stretches its interval.
+    ///
+    /// So hosts of one speed settle at loads in proportion to their weights, where all are stretched
+    /// alike, and are chosen exactly by weight; as idle ones are.
+    pub(super) fn due(&self, index: usize, host: &Host, active: u64) -> u64 {
+        let weight = u64::from(host.weight());
+        let interval = ROUND * (weight + active.min(BUSIEST)) / (weight * weight);
         (self.last[index] + interval).max(self.now)
     }
 
@@ -88,20 +91,20 @@ fn newcomer(host: &Host, now: u64, rng: &mut impl Rng) -> u64 {
 }
 
 pub(super) fn pick(schedule: &mut Schedule, eligible: Eligible<'_>) -> Option<usize> {
-    pick_slowed(schedule, eligible, |_| 1)
+    pick_slowed(schedule, eligible, |_| 0)
 }
 
-/// Chooses the host that is due earliest, where `slowness` stretches intervals.
+/// Chooses the host that is due earliest, where what hosts carry stretches their intervals.
 pub(super) fn pick_slowed(
     schedule: &mut Schedule,
     eligible: Eligible<'_>,
-    slowness: impl Fn(&Host) -> u64,
+    active: impl Fn(&Host) -> u64,
 ) -> Option<usize> {
     let (due, index) = eligible
         .indices()
         .map(|index| {
             let host = eligible.host(index);
-            (schedule.due(index, host, slowness(host)), index)
+            (schedule.due(index, host, active(host)), index)
         })
         .min()?;
     schedule.chose(index, due);
