@@ -9,7 +9,7 @@ use slog::{Drain as _, FilterLevel, Logger, b, warn};
 use super::paths::ControlPaths;
 use super::settings::Settings;
 use crate::config::{self, LogLevel};
-use crate::telemetry::log::{Compress, Error, LogHandle, Options, Output, Roller, start};
+use crate::telemetry::log::{Error, LogHandle, Options, Output, start};
 
 /// The log of a process that has no configuration yet: to stderr.
 pub(super) fn start_early(settings: &Settings) -> Result<(Logger, LogHandle), Error> {
@@ -47,7 +47,7 @@ pub(super) fn start_configured(
         format: settings.log_format,
         level: level.min(settings.log_level_limit),
         output,
-        roller: roller(configured.roller),
+        roller: configured.roller,
         zone: jiff::tz::TimeZone::system(),
     })
 }
@@ -60,26 +60,6 @@ fn level(configured: LogLevel) -> FilterLevel {
         LogLevel::Info => FilterLevel::Info,
         LogLevel::Debug => FilterLevel::Debug,
         LogLevel::Trace => FilterLevel::Trace,
-    }
-}
-
-fn roller(configured: config::Roller) -> Roller {
-    match configured {
-        config::Roller::Time { hours, keep } => Roller::Time { hours, keep },
-        config::Roller::Size {
-            megabytes,
-            age_days,
-            keep,
-            compress,
-        } => Roller::Size {
-            bytes: megabytes.saturating_mul(1 << 20),
-            age_days,
-            keep,
-            compress: match compress {
-                config::Compress::Off => Compress::Off,
-                config::Compress::On => Compress::On,
-            },
-        },
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::name::{ClusterName, ListenerName};
+pub use crate::telemetry::log::{Compress, Roller};
 
 /// Everything that a running proxy is to be.
 ///
@@ -110,48 +111,6 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
-}
-
-/// When a log file is rolled, and what becomes of the old ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Roller {
-    /// At multiples of so many hours of local time; at most `keep` files of one name.
-    Time {
-        /// 1 to 24.
-        hours: u32,
-        /// How many numbered files of one period are kept (default 10).
-        keep: u32,
-    },
-    /// When a file exceeds a size.
-    Size {
-        /// Megabytes (default 1000).
-        megabytes: u64,
-        /// Days after which an old file is removed (default 7).
-        age_days: u32,
-        /// Old files kept (default 10).
-        keep: u32,
-        /// Whether old files are compressed.
-        compress: Compress,
-    },
-}
-
-impl Default for Roller {
-    fn default() -> Self {
-        Self::Time {
-            hours: 24,
-            keep: 10,
-        }
-    }
-}
-
-/// Whether rolled files are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compress {
-    /// Left as they are.
-    #[default]
-    Off,
-    /// Gzipped.
-    On,
 }
 
 /// An address that is accepted on, and what happens to its connections.

@@ -89,7 +89,7 @@ fn parse(text: &str) -> Result<Roller, RollerError> {
     }
     Ok(match hours {
         0 => Roller::Size {
-            megabytes: megabytes.into(),
+            bytes: u64::from(megabytes) << 20,
             age_days,
             keep,
             compress,
@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn rollers_read_as_in_mosn() {
-        let size = |megabytes, age_days, keep, compress| Roller::Size {
-            megabytes,
+        let size = |megabytes: u64, age_days, keep, compress| Roller::Size {
+            bytes: megabytes << 20,
             age_days,
             keep,
             compress,
