@@ -43,7 +43,7 @@
 //! | 4 far side | [`upstream`] | connecting to hosts |
 //! | 3 means | [`net`] | sockets |
 //! | 2 decisions | [`cluster`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
-//! | 1 shapes | [`config`] | text made types |
+//! | 1 shapes | [`config`] [`protocol`] | text and bytes made types |
 //! | 0 ground | [`name`] [`backoff`] [`telemetry`] | words, counters, logs |
 
 #[cfg(panic = "abort")]
@@ -65,6 +65,7 @@ pub mod config;
 pub mod lifecycle;
 pub mod name;
 pub mod net;
+pub mod protocol;
 pub mod proxy;
 pub mod supervise;
 pub mod telemetry;

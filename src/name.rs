@@ -58,6 +58,10 @@ name! {
     /// The unique key of a listener.
     ListenerName
 }
+name! {
+    /// The unique key of a router.
+    RouterName
+}
 
 /// One downstream connection of this process; never used twice in its life.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

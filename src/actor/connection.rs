@@ -109,7 +109,7 @@ async fn open(downstream: &Stream, setting: &Setting, progress: &Progress) -> Op
 /// The cluster that this connection goes to; `None` closes it.
 fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option<&'a ClusterName> {
     match &settings.filter {
-        NetworkFilter::Close => None,
+        NetworkFilter::Close | NetworkFilter::Proxy(_) => None,
         NetworkFilter::TcpProxy(proxy @ TcpProxy::Cluster(_)) => target(proxy, None, None),
         // Only routes look at the addresses, which cost two calls.
         NetworkFilter::TcpProxy(proxy) => {

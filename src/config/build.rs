@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::{
-    Address, Balancer, Bind, Cluster, Host, HostAddress, Listener, NetworkFilter, Plan, TcpProxy,
+    Address, Balancer, Bind, Cluster, Host, HostAddress, Limits, Listener, NetworkFilter, Plan,
+    TcpProxy,
 };
 use crate::name::{ClusterName, ListenerName};
 
@@ -40,6 +41,7 @@ impl Cluster {
             connect_timeout: Self::CONNECT_TIMEOUT,
             hosts: hosts.into_iter().collect(),
             idle_timeout: None,
+            limits: Limits::default(),
             mark: None,
         }
     }
@@ -62,6 +64,8 @@ impl Listener {
             bind: Bind::Port,
             idle_timeout: Some(Self::IDLE_TIMEOUT),
             filter: NetworkFilter::TcpProxy(TcpProxy::Cluster(cluster.into())),
+            stream_filters: Vec::new(),
+            access_logs: Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::host::{DefaultPort, hosts};
 use super::{Scope, exclusive};
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::load::{Format, Source, read, unreadable};
-use crate::config::plan::{Balancer, Choices, Cluster};
+use crate::config::plan::{Balancer, Choices, Cluster, Limits};
 use crate::config::raw::{self, Cursor, keys, nearest};
 use crate::name::ClusterName;
 
@@ -143,6 +143,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
             .unwrap_or(Cluster::CONNECT_TIMEOUT),
         hosts,
         idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
+        limits: Limits::default(),
         mark: mark.filter(|mark| *mark != 0),
     })
 }

@@ -96,6 +96,8 @@ fn listener(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Listener> {
         bind,
         idle_timeout,
         filter,
+        stream_filters: Vec::new(),
+        access_logs: Vec::new(),
     })
 }
 

@@ -45,6 +45,7 @@ pub(super) fn resolve(
     Plan {
         clusters,
         listeners,
+        routers: Vec::new(),
         server: server::server(top, &mut scope),
     }
 }

@@ -4,6 +4,11 @@
 //! exists. Two plans can be compared, and `diff` says what leads from one to the
 //! other.
 
+mod filter;
+mod http;
+mod router;
+mod variable;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -14,6 +19,20 @@ use ipnet::IpNet;
 
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
+pub use filter::{
+    Access, Fault, FieldAfter, IpAccess, MetadataRule, MetadataWhen, Pattern, PayloadLimit,
+    RouteFilters, StreamFilter,
+};
+pub use http::{
+    AccessFormat, AccessLog, Causes, Connect, Deadlines, HttpLimits, HttpProxy, Piece, Target,
+};
+pub use router::{
+    Action, Addition, ClusterChoice, Domain, DomainHost, Edits, Existing, FieldMatch, Forward,
+    HashKey, HeaderEdits, HostRewrite, Matcher, Metadata, Mirror, Model, PathRewrite, Port,
+    Redirect, RetryOn, RetryPolicy, Route, Router, Share, Template, TextMatch, VariableMatch,
+    VirtualHost,
+};
+pub use variable::{Known, Variable};
 
 /// Everything that a running proxy is to be.
 ///
@@ -24,6 +43,8 @@ pub struct Plan {
     pub clusters: Vec<Arc<Cluster>>,
     /// Listeners in the order of the file, each name and each bound address once.
     pub listeners: Vec<Arc<Listener>>,
+    /// Routers in the order of the file, each name once.
+    pub routers: Vec<Arc<Router>>,
     /// What concerns the process as a whole.
     pub server: Server,
 }
@@ -129,6 +150,10 @@ pub struct Listener {
     pub idle_timeout: Option<Duration>,
     /// What happens to its connections.
     pub filter: NetworkFilter,
+    /// Hooks on the requests of a `proxy`, in order.
+    pub stream_filters: Vec<StreamFilter>,
+    /// Where its requests are logged.
+    pub access_logs: Vec<AccessLog>,
 }
 
 /// A socket address of either family that streams come over.
@@ -154,6 +179,8 @@ pub enum Bind {
 pub enum NetworkFilter {
     /// No usable filter: connections are closed at once, as MOSN does.
     Close,
+    /// Requests are forwarded to the hosts of their routes' clusters.
+    Proxy(HttpProxy),
     /// Bytes are relayed to a cluster's hosts.
     TcpProxy(TcpProxy),
 }
@@ -195,8 +222,21 @@ pub struct Cluster {
     pub hosts: Vec<Host>,
     /// An upstream connection that moves no byte for so long is closed; `None` is never.
     pub idle_timeout: Option<Duration>,
+    /// What it may carry at once.
+    pub limits: Limits,
     /// `SO_MARK` of upstream sockets.
     pub mark: Option<u32>,
+}
+
+/// What a cluster may carry at once, over all workers (`circuit_breakers`); `None` is any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Upstream connections, idle ones too.
+    pub connections: Option<u64>,
+    /// Requests.
+    pub requests: Option<u64>,
+    /// Requests that are being tried again.
+    pub retries: Option<u64>,
 }
 
 /// How a host is chosen (`lb_type`).

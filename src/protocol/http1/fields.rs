@@ -1,0 +1,198 @@
+//! The fields of a head, in their order and in the letters they came in.
+
+use std::fmt;
+
+/// The fields of a head, in their order and in the letters they came in.
+///
+/// Names and values lie in one buffer, as they were received; a change is appended to it. A name
+/// is compared in any case of letters. Values have no white space around them.
+#[derive(Clone, Default)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Copy)]
+struct Field {
+    name: Span,
+    value: Span,
+}
+
+/// A part of the buffer. A head is far below 4 GiB.
+#[derive(Clone, Copy)]
+struct Span {
+    at: u32,
+    len: u32,
+}
+
+impl Fields {
+    /// The first value under a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let field = self.fields.iter().find(|field| self.is(field, name))?;
+        Some(self.text(field.value))
+    }
+
+    /// Every value under a name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.fields.iter().filter(move |field| self.is(field, name));
+        named.map(|field| self.text(field.value))
+    }
+
+    /// Every name and value, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = self.fields.iter();
+        fields.map(|field| (self.text(field.name), self.text(field.value)))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Adds a field at the end. Name and value must be what RFC 9110 section 5 allows: whoever
+    /// calls has parsed or checked them.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let (name, value) = (self.store(name), self.store(value));
+        self.fields.push(Field { name, value });
+    }
+
+    /// Makes this the only field of its name: the first one keeps its place, others go.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        let Some(at) = self.fields.iter().position(|field| self.is(field, name)) else {
+            return self.push(name.as_bytes(), value);
+        };
+        let value = self.store(value);
+        self.fields[at].value = value;
+        let mut place = 0;
+        self.retain(|found, _| {
+            place += 1;
+            place <= at + 1 || !found.eq_ignore_ascii_case(name.as_bytes())
+        });
+    }
+
+    /// Removes every field of a name; whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.fields.len();
+        self.retain(|found, _| !found.eq_ignore_ascii_case(name.as_bytes()));
+        self.fields.len() < before
+    }
+
+    /// Keeps the fields of which `keep` says so, given name and value.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.fields
+            .retain(|field| keep(field.name.of(bytes), field.value.of(bytes)));
+    }
+
+    /// Removes all, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+    }
+
+    /// Appends them to `out` as they go over the wire, each with its line end.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        for (name, value) in self.iter() {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn is(&self, field: &Field, name: &str) -> bool {
+        field.name.len as usize == name.len()
+            && self.text(field.name).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    fn text(&self, span: Span) -> &[u8] {
+        span.of(&self.bytes)
+    }
+
+    fn store(&mut self, text: &[u8]) -> Span {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        Span::new(at, text.len())
+    }
+}
+
+impl Span {
+    fn new(at: usize, len: usize) -> Self {
+        let fits = "a head is far below 4 GiB";
+        Self {
+            at: u32::try_from(at).expect(fits),
+            len: u32::try_from(len).expect(fits),
+        }
+    }
+
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.at as usize..][..self.len as usize]
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (text(name), text(value))))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields() -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in [("Host", "a"), ("X-One", "1"), ("x-one", "2"), ("Last", "z")] {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        fields
+    }
+
+    fn wire(fields: &Fields) -> String {
+        let mut out = Vec::new();
+        fields.write_to(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_kept_in_its_own() {
+        let fields = fields();
+        assert_eq!(fields.get("x-one"), Some(&b"1"[..]));
+        assert_eq!(fields.all("X-ONE").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(fields.get("one"), None);
+        assert_eq!(
+            wire(&fields),
+            "Host: a\r\nX-One: 1\r\nx-one: 2\r\nLast: z\r\n"
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_set_is_the_only_one_and_keeps_its_place() {
+        let mut fields = fields();
+        fields.set("X-ONE", b"3");
+        fields.set("New", b"n");
+        assert_eq!(
+            wire(&fields),
+            "Host: a\r\nX-One: 3\r\nLast: z\r\nNew: n\r\n"
+        );
+    }
+
+    #[test]
+    fn every_field_of_a_name_is_removed() {
+        let mut fields = fields();
+        assert!(fields.remove("x-oNe"));
+        assert!(!fields.remove("x-oNe"));
+        assert_eq!(wire(&fields), "Host: a\r\nLast: z\r\n");
+    }
+}

@@ -1,0 +1,3 @@
+//! Bytes to frames and back: no sockets.
+
+pub mod http1;
