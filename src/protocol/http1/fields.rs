@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::error::Malformed;
+use super::grammar::elements;
+
 /// The fields of a head, in their order and in the letters they came in.
 ///
 /// Names and values lie in one buffer, as they were received; a change is appended to it. A name
@@ -18,9 +21,9 @@ struct Field {
     value: Span,
 }
 
-/// A part of the buffer. A head is far below 4 GiB.
-#[derive(Clone, Copy)]
-struct Span {
+/// A part of a buffer that is far below 4 GiB, as heads are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
     at: u32,
     len: u32,
 }
@@ -78,7 +81,7 @@ impl Fields {
         });
     }
 
-    /// Removes every field of a name; whether there was one.
+    /// Removes every field of a name. Says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.fields.len();
         self.retain(|found, _| !found.eq_ignore_ascii_case(name.as_bytes()));
@@ -108,6 +111,56 @@ impl Fields {
         }
     }
 
+    /// Takes over the field lines of a head, up to and with the empty line, as they were tokenised.
+    ///
+    /// Every byte of `block` must be accounted for: the tokeniser lets bare line feeds through.
+    pub(super) fn adopt(
+        &mut self,
+        block: &[u8],
+        lines: &[httparse::Header<'_>],
+    ) -> Result<(), Malformed> {
+        self.clear();
+        self.bytes.extend_from_slice(block);
+        let mut at = 0;
+        for line in lines {
+            let name = Span::new(at, line.name.len());
+            debug_assert_eq!(name.of(block), line.name.as_bytes());
+            let value = after_white_space(block, at + line.name.len() + 1);
+            let end = after_white_space(block, value + line.value.len());
+            let value = Span::new(value, line.value.len());
+            debug_assert_eq!(value.of(block), line.value);
+            if !is_line_end(block, end) {
+                return Err(Malformed::LineEnd);
+            }
+            self.fields.push(Field { name, value });
+            at = end + 2;
+        }
+        if !is_line_end(block, at) || at + 2 != block.len() {
+            return Err(Malformed::LineEnd);
+        }
+        Ok(())
+    }
+
+    /// Removes the first field of a name, and says where its value lies.
+    pub(super) fn take(&mut self, name: &str) -> Option<Span> {
+        let at = self.fields.iter().position(|field| self.is(field, name))?;
+        Some(self.fields.remove(at).value)
+    }
+
+    /// Removes every field that is named in the comma-separated `list`, where `listed` says that
+    /// it may be.
+    pub(super) fn remove_listed(&mut self, list: Span, listed: impl Fn(&[u8]) -> bool) {
+        let Self { bytes, fields } = self;
+        for name in elements(list.of(bytes)).filter(|name| listed(name)) {
+            fields.retain(|field| !field.name.of(bytes).eq_ignore_ascii_case(name));
+        }
+    }
+
+    /// The value of the field at a place.
+    pub(super) fn value(&self, place: usize) -> &[u8] {
+        self.text(self.fields[place].value)
+    }
+
     fn is(&self, field: &Field, name: &str) -> bool {
         field.name.len as usize == name.len()
             && self.text(field.name).eq_ignore_ascii_case(name.as_bytes())
@@ -125,7 +178,10 @@ impl Fields {
 }
 
 impl Span {
-    fn new(at: usize, len: usize) -> Self {
+    /// # Panics
+    ///
+    /// When either is over 4 GiB.
+    pub(super) fn new(at: usize, len: usize) -> Self {
         let fits = "a head is far below 4 GiB";
         Self {
             at: u32::try_from(at).expect(fits),
@@ -133,9 +189,24 @@ impl Span {
         }
     }
 
-    fn of(self, bytes: &[u8]) -> &[u8] {
+    pub(super) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.at as usize..][..self.len as usize]
     }
+}
+
+fn after_white_space(block: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t') = block.get(at) {
+        at += 1;
+    }
+    at
+}
+
+fn is_line_end(block: &[u8], at: usize) -> bool {
+    block.get(at..at + 2) == Some(b"\r\n")
 }
 
 impl fmt::Debug for Fields {

@@ -1,0 +1,148 @@
+//! Where a body ends and whether the connection outlives it (RFC 9112 sections 6 and 9.3).
+
+use super::connection::Options;
+use super::error::Malformed;
+use super::fields::Fields;
+use super::grammar::{elements, is_token};
+use super::head::Version;
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Body {
+    /// There is none.
+    #[default]
+    None,
+    /// By its length in bytes, which may be 0.
+    Length(u64),
+    /// By its last chunk.
+    Chunked,
+    /// By the end of the connection. Of responses only.
+    UntilClose,
+}
+
+/// Whether another message may follow on the connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Persistence {
+    /// It may.
+    #[default]
+    Keep,
+    /// This is the last one.
+    Close,
+}
+
+/// What fields say of the message and its connection, once each where once is the rule.
+#[derive(Default)]
+pub(super) struct Declared {
+    pub(super) host: Seen,
+    pub(super) expect: Seen,
+    pub(super) upgrade: Seen,
+    pub(super) length: Option<u64>,
+    pub(super) coding: Coding,
+    pub(super) options: Options,
+}
+
+/// Where a field stands among the others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Seen {
+    #[default]
+    Never,
+    Once(usize),
+    Often,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Coding {
+    #[default]
+    Identity,
+    Chunked,
+}
+
+impl Declared {
+    pub(super) fn read(fields: &Fields, version: Version) -> Result<Self, Malformed> {
+        let mut declared = Self::default();
+        for (place, (name, value)) in fields.iter().enumerate() {
+            match name.len() {
+                4 if is(name, b"host") => declared.host.note(place),
+                6 if is(name, b"expect") => declared.expect.note(place),
+                7 if is(name, b"upgrade") => declared.upgrade.note(place),
+                10 if is(name, b"connection") => declared.options.add(value)?,
+                14 if is(name, b"content-length") => declared.add_length(value)?,
+                17 if is(name, b"transfer-encoding") => declared.add_codings(value)?,
+                _ => {}
+            }
+        }
+        if declared.coding == Coding::Chunked {
+            if version == Version::Http10 {
+                return Err(Malformed::TransferEncodingInHttp10);
+            }
+            if declared.length.is_some() {
+                return Err(Malformed::ContentLengthBesideTransferEncoding);
+            }
+        }
+        Ok(declared)
+    }
+
+    /// The body if nothing but the fields decides; `otherwise` without a field that does.
+    pub(super) fn body(&self, otherwise: Body) -> Body {
+        match (self.coding, self.length) {
+            (Coding::Chunked, _) => Body::Chunked,
+            (Coding::Identity, Some(length)) => Body::Length(length),
+            (Coding::Identity, None) => otherwise,
+        }
+    }
+
+    pub(super) fn persistence(&self, version: Version) -> Persistence {
+        let keeps = version == Version::Http11 || self.options.has(Options::KEEP_ALIVE);
+        if keeps && !self.options.has(Options::CLOSE) {
+            Persistence::Keep
+        } else {
+            Persistence::Close
+        }
+    }
+
+    fn add_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        // RFC 9110 section 8.6 lets equal lengths count as one; a hop that wrote two is not one to
+        // rely on.
+        if self.length.is_some() || value.contains(&b',') {
+            return Err(Malformed::ContentLengths);
+        }
+        self.length = Some(decimal(value).ok_or(Malformed::ContentLength)?);
+        Ok(())
+    }
+
+    fn add_codings(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        for coding in elements(value) {
+            if self.coding == Coding::Chunked || !is_token(coding) {
+                return Err(Malformed::TransferEncoding);
+            }
+            if !is(coding, b"chunked") {
+                return Err(Malformed::UnknownTransferCoding);
+            }
+            self.coding = Coding::Chunked;
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn note(&mut self, place: usize) {
+        *self = match self {
+            Self::Never => Self::Once(place),
+            _ => Self::Often,
+        };
+    }
+}
+
+fn is(name: &[u8], known: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(known)
+}
+
+/// Digits only; none of `+5`, `0x5`, `5 `, and nothing over 64 bits.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for byte in digits {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        value = value.checked_mul(10)?.checked_add(digit)?;
+    }
+    (!digits.is_empty()).then_some(value)
+}

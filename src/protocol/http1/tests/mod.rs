@@ -1,0 +1,13 @@
+//! The codec from outside: tables for its rules, properties for all input.
+
+mod decoder;
+mod properties;
+mod request;
+mod response;
+
+use super::HeadLimits;
+
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 4096,
+    fields: 32,
+};
