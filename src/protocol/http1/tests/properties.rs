@@ -93,9 +93,8 @@ proptest! {
     #[test]
     fn what_is_accepted_is_read_alike_by_us_and_by_others(head in head()) {
         let mut request = Request::default();
-        let Ok(Parsed::Whole(_)) = request.parse(head.as_bytes(), &LIMITS) else {
-            return Ok(());
-        };
+        // Refused ones are not counted as cases: were they most, the property would fail.
+        prop_assume!(request.parse(head.as_bytes(), &LIMITS).is_ok_and(|parsed| parsed != Parsed::Partial));
         let out = written(&request);
 
         let mut again = Request::default();
