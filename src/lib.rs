@@ -41,8 +41,8 @@
 //! | 6 actors | [`actor`] | mailboxes and ownership; the only room, besides the doors, that names actix |
 //! | 5 path | [`proxy`] | the way of a connection |
 //! | 4 far side | [`upstream`] | connecting to hosts |
-//! | 3 means | [`net`] | sockets |
-//! | 2 decisions | [`cluster`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
+//! | 3 means | [`net`] [`filter`] | sockets; hooks on requests |
+//! | 2 decisions | [`route`] [`cluster`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
 //! | 1 shapes | [`config`] [`protocol`] | text and bytes made types |
 //! | 0 ground | [`name`] [`backoff`] [`telemetry`] | words, counters, logs |
 
@@ -62,11 +62,13 @@ pub mod backoff;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod filter;
 pub mod lifecycle;
 pub mod name;
 pub mod net;
 pub mod protocol;
 pub mod proxy;
+pub mod route;
 pub mod supervise;
 pub mod telemetry;
 pub mod upstream;

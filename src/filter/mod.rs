@@ -1,0 +1,1 @@
+//! Hooks on requests: what may look at, change or answer them.
