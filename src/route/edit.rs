@@ -117,7 +117,9 @@ mod tests {
     fn edits(texts: &[&str]) -> Edits {
         let mut edits = Edits::default();
         for text in texts {
-            let (name, value) = text[1..].split_once(' ').unwrap_or((&text[1..], ""));
+            let (name, value) = text[1..]
+                .split_once(' ')
+                .unwrap_or_else(|| (&text[1..], ""));
             let value = match value.strip_prefix('%') {
                 Some(field) => Template::Value(Variable::RequestField(field.to_owned())),
                 None => Template::Text(value.to_owned()),

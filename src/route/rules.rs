@@ -10,12 +10,43 @@ use super::fold::Room;
 use super::matcher::{takes, takes_beside_path};
 use crate::config::{Matcher, Route};
 
+/// Routes that are asked one after the other: looking them up would touch more memory.
+const FEW: usize = 4;
+
+/// How the routes of a virtual host are asked.
+#[derive(Debug)]
+pub(super) enum Rules {
+    InOrder,
+    ByPath(Box<ByPath>),
+}
+
+impl Rules {
+    pub(super) fn new(routes: &[Arc<Route>]) -> Self {
+        match routes.len() {
+            0..=FEW => Self::InOrder,
+            _ => Self::ByPath(Box::new(ByPath::new(routes))),
+        }
+    }
+
+    /// The first of `routes`, from which this was made, that takes the request.
+    pub(super) fn find<'a>(
+        &self,
+        routes: &'a [Arc<Route>],
+        facts: &impl Facts,
+    ) -> Option<&'a Arc<Route>> {
+        match self {
+            Self::InOrder => routes.iter().find(|route| takes(&route.matcher, facts)),
+            Self::ByPath(by_path) => by_path.find(routes, facts),
+        }
+    }
+}
+
 /// The routes of a virtual host by what they ask of the path.
 ///
 /// Each part is asked only for routes that come before the best one so far, so the answer is that
 /// of asking all of them in order.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
+pub(super) struct ByPath {
     /// By folded path: places in order.
     paths: HashMap<Box<[u8]>, Vec<usize>, RandomState>,
     prefixes: Prefixes,
@@ -23,8 +54,8 @@ pub(super) struct Rules {
     others: Vec<usize>,
 }
 
-impl Rules {
-    pub(super) fn new(routes: &[Arc<Route>]) -> Self {
+impl ByPath {
+    fn new(routes: &[Arc<Route>]) -> Self {
         let mut rules = Self::default();
         let mut prefixes = HashMap::<&str, Vec<usize>>::new();
         for (at, route) in routes.iter().enumerate() {
@@ -45,12 +76,7 @@ impl Rules {
         rules
     }
 
-    /// The first of `routes`, from which this was made, that takes the request.
-    pub(super) fn find<'a>(
-        &self,
-        routes: &'a [Arc<Route>],
-        facts: &impl Facts,
-    ) -> Option<&'a Arc<Route>> {
+    fn find<'a>(&self, routes: &'a [Arc<Route>], facts: &impl Facts) -> Option<&'a Arc<Route>> {
         let path = facts.path();
         let mut best = routes.len();
         if !self.paths.is_empty() {
