@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::plan::{
     Address, Balancer, Bind, Cluster, Host, HostAddress, Limits, Listener, NetworkFilter, Plan,
-    TcpProxy,
+    Router, TcpProxy,
 };
 use crate::name::{ClusterName, ListenerName};
 
@@ -101,6 +101,14 @@ impl Plan {
         self.clusters
             .iter()
             .find(|cluster| cluster.name.as_str() == name)
+    }
+
+    /// The router of this name.
+    #[must_use]
+    pub fn router(&self, name: &str) -> Option<&Arc<Router>> {
+        self.routers
+            .iter()
+            .find(|router| router.name.as_str() == name)
     }
 
     /// The listener of this name.

@@ -72,29 +72,45 @@ codes! {
     BadAddress = "bad-address",
     /// A byte size is not `<digits><unit>`.
     BadByteSize = "bad-byte-size",
+    /// A domain is not in a form that is accepted.
+    BadDomain = "bad-domain",
     /// A duration is not in Go's syntax.
     BadDuration = "bad-duration",
+    /// A format of an access log has an empty or unclosed variable.
+    BadFormat = "bad-format",
+    /// A header field's name or value cannot be sent.
+    BadHeader = "bad-header",
+    /// A regular expression cannot be compiled.
+    BadPattern = "bad-pattern",
     /// A port list is not `n` or `a-b`, separated by commas.
     BadPorts = "bad-ports",
     /// A roller is not a list of `key=value`.
     BadRoller = "bad-roller",
     /// Two keys that exclude one another are both given.
     ConflictingKeys = "conflicting-keys",
+    /// Still accepted; there is another way to say it.
+    Deprecated = "deprecated",
+    /// MOSN 1.4 does otherwise with this.
+    DiffersFromMosn = "differs-from-mosn",
     /// Two listeners would bind the same address.
     DuplicateAddress = "duplicate-address",
     /// Two clusters have one name; the last one is used.
     DuplicateCluster = "duplicate-cluster",
+    /// Two virtual hosts of a router are for one domain.
+    DuplicateDomain = "duplicate-domain",
     /// Two hosts of a cluster have one address; the first one is used.
     DuplicateHost = "duplicate-host",
     /// One key is given twice in one object; the last one is used.
     DuplicateKey = "duplicate-key",
     /// Two listeners have one name.
     DuplicateListener = "duplicate-listener",
+    /// Two routers have one name; the last one is used.
+    DuplicateRouter = "duplicate-router",
     /// Bytes that are not UTF-8.
     InvalidUtf8 = "invalid-utf8",
     /// A key without which its object means nothing is missing or empty.
     MissingKey = "missing-key",
-    /// A route of a `tcp_proxy` has an empty criterion, which matches nothing.
+    /// Nothing is ever matched by this.
     NeverMatches = "never-matches",
     /// Accepted, and without effect in MOSN too.
     NoEffect = "no-effect",
@@ -118,8 +134,12 @@ codes! {
     UnknownFilter = "unknown-filter",
     /// A key that nothing reads.
     UnknownKey = "unknown-key",
+    /// No router has the name that is referred to.
+    UnknownRouter = "unknown-router",
     /// A word that is not among those accepted.
     UnknownValue = "unknown-value",
+    /// No variable has this name.
+    UnknownVariable = "unknown-variable",
     /// A file or directory cannot be read.
     Unreadable = "unreadable",
     /// A host's weight is outside 1 to 128.

@@ -1,12 +1,11 @@
 //! What leads from one plan to another.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::plan::{Address, Bind, Cluster, HostAddress, Listener, Plan, Server};
-use crate::name::{ClusterName, ListenerName};
+use super::plan::{Cluster, Listener, Plan, Router, Server};
+use crate::name::{ClusterName, ListenerName, RouterName};
 
 /// One step from one plan to the next.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +19,15 @@ pub enum Change {
         /// As it is wanted.
         to: Arc<Cluster>,
     },
+    /// A router that was not there.
+    AddRouter(Arc<Router>),
+    /// A router that becomes another of the same name.
+    UpdateRouter {
+        /// As it runs.
+        from: Arc<Router>,
+        /// As it is wanted.
+        to: Arc<Router>,
+    },
     /// A listener that was not there.
     AddListener(Arc<Listener>),
     /// A listener that becomes another of the same name, possibly on another address.
@@ -31,72 +39,95 @@ pub enum Change {
     },
     /// A listener that is not wanted any more.
     RemoveListener(ListenerName),
-    /// A cluster that is not wanted any more, and that no listener names any more.
+    /// A router that is not wanted any more, and that no listener names any more.
+    RemoveRouter(RouterName),
+    /// A cluster that is not wanted any more, and that no router or listener names any more.
     RemoveCluster(ClusterName),
     /// Other values of what concerns the process as a whole; most count only at its next start.
     Server(Box<Server>),
 }
 
 /// Finds what leads from `running` to `wanted`, in an order in which every step leaves a whole plan:
-/// clusters are there before listeners name them, and go after.
+/// clusters are there before routers and listeners name them, routers before listeners do, and both
+/// go after.
 ///
-/// What is equal in both is in no change. The order of clusters and of listeners among themselves
-/// means nothing and makes no change.
+/// What is equal in both is in no change. The order of clusters, of routers and of listeners among
+/// themselves means nothing and makes no change.
 #[must_use]
 pub fn diff(running: &Plan, wanted: &Plan) -> Vec<Change> {
-    let clusters = by_name(&running.clusters, |cluster| &cluster.name);
-    let listeners = by_name(&running.listeners, |listener| &listener.name);
-    let wanted_clusters = by_name(&wanted.clusters, |cluster| &cluster.name);
-    let wanted_listeners = by_name(&wanted.listeners, |listener| &listener.name);
-
     let mut changes = Vec::new();
+    let clusters = Sides::of(&running.clusters, &wanted.clusters, |cluster| &cluster.name);
+    let routers = Sides::of(&running.routers, &wanted.routers, |router| &router.name);
+    let listeners = Sides::of(&running.listeners, &wanted.listeners, |listener| {
+        &listener.name
+    });
     changes.extend(
-        wanted
-            .clusters
-            .iter()
-            .filter_map(|to| match clusters.get(&to.name) {
-                None => Some(Change::AddCluster(to.clone())),
-                Some(from) if *from == to => None,
-                Some(&from) => Some(Change::UpdateCluster {
-                    from: from.clone(),
-                    to: to.clone(),
-                }),
-            }),
+        clusters.new_or_other(Change::AddCluster, |from, to| Change::UpdateCluster {
+            from,
+            to,
+        }),
     );
     changes.extend(
-        wanted
-            .listeners
-            .iter()
-            .filter_map(|to| match listeners.get(&to.name) {
-                None => Some(Change::AddListener(to.clone())),
-                Some(from) if *from == to => None,
-                Some(&from) => Some(Change::UpdateListener {
-                    from: from.clone(),
-                    to: to.clone(),
-                }),
-            }),
+        routers.new_or_other(Change::AddRouter, |from, to| Change::UpdateRouter {
+            from,
+            to,
+        }),
     );
-    let gone = running
-        .listeners
-        .iter()
-        .filter(|old| !wanted_listeners.contains_key(&old.name));
-    changes.extend(gone.map(|old| Change::RemoveListener(old.name.clone())));
-    let gone = running
-        .clusters
-        .iter()
-        .filter(|old| !wanted_clusters.contains_key(&old.name));
-    changes.extend(gone.map(|old| Change::RemoveCluster(old.name.clone())));
+    changes.extend(listeners.new_or_other(Change::AddListener, |from, to| {
+        Change::UpdateListener { from, to }
+    }));
+    changes.extend(listeners.gone(Change::RemoveListener));
+    changes.extend(routers.gone(Change::RemoveRouter));
+    changes.extend(clusters.gone(Change::RemoveCluster));
     if running.server != wanted.server {
         changes.push(Change::Server(Box::new(wanted.server.clone())));
     }
     changes
 }
 
-fn by_name<'a, T, N: Eq + Hash>(
-    items: &'a [Arc<T>],
-    name: impl Fn(&'a T) -> &'a N,
-) -> HashMap<&'a N, &'a Arc<T>> {
-    items.iter().map(|item| (name(item), item)).collect()
+/// Things of one kind in both plans, each with its name.
+struct Sides<'a, T, N> {
+    running: Named<'a, T, N>,
+    wanted: Named<'a, T, N>,
+}
+
+/// In the order of the plan.
+type Named<'a, T, N> = Vec<(&'a N, &'a Arc<T>)>;
+
+impl<'a, T: PartialEq, N: Clone + Eq + Hash> Sides<'a, T, N> {
+    fn of(running: &'a [Arc<T>], wanted: &'a [Arc<T>], name: impl Fn(&'a T) -> &'a N) -> Self {
+        let named = |items: &'a [Arc<T>]| items.iter().map(|item| (name(item), item)).collect();
+        Self {
+            running: named(running),
+            wanted: named(wanted),
+        }
+    }
+
+    fn new_or_other(
+        &self,
+        add: impl Fn(Arc<T>) -> Change,
+        update: impl Fn(Arc<T>, Arc<T>) -> Change,
+    ) -> Vec<Change> {
+        let running: HashMap<_, _> = self.running.iter().copied().collect();
+        let changes = self
+            .wanted
+            .iter()
+            .filter_map(|(name, to)| match running.get(name) {
+                None => Some(add(Arc::clone(to))),
+                Some(from) if from == to => None,
+                Some(from) => Some(update(Arc::clone(from), Arc::clone(to))),
+            });
+        changes.collect()
+    }
+
+    fn gone(&self, remove: impl Fn(N) -> Change) -> Vec<Change> {
+        let wanted: HashSet<_> = self.wanted.iter().map(|(name, _)| *name).collect();
+        let gone = self
+            .running
+            .iter()
+            .filter(|(name, _)| !wanted.contains(name));
+        gone.map(|(name, _)| remove((*name).clone())).collect()
+    }
 }
 
 impl Plan {
@@ -106,160 +137,29 @@ impl Plan {
         match change {
             Change::AddCluster(cluster) => self.clusters.push(cluster.clone()),
             Change::UpdateCluster { to, .. } => {
-                let old = self.clusters.iter_mut().find(|old| old.name == to.name);
-                if let Some(old) = old {
-                    *old = to.clone();
-                }
+                replace(&mut self.clusters, to, |cluster| &cluster.name);
             }
+            Change::RemoveCluster(name) => self.clusters.retain(|old| old.name != *name),
+            Change::AddRouter(router) => self.routers.push(router.clone()),
+            Change::UpdateRouter { to, .. } => {
+                replace(&mut self.routers, to, |router| &router.name);
+            }
+            Change::RemoveRouter(name) => self.routers.retain(|old| old.name != *name),
             Change::AddListener(listener) => self.listeners.push(listener.clone()),
             Change::UpdateListener { to, .. } => {
-                let old = self.listeners.iter_mut().find(|old| old.name == to.name);
-                if let Some(old) = old {
-                    *old = to.clone();
-                }
+                replace(&mut self.listeners, to, |listener| &listener.name);
             }
             Change::RemoveListener(name) => self.listeners.retain(|old| old.name != *name),
-            Change::RemoveCluster(name) => self.clusters.retain(|old| old.name != *name),
             Change::Server(server) => self.server = Server::clone(server),
         }
         self
     }
 }
 
-/// In words, for logs and replies.
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AddCluster(cluster) => {
-                write!(
-                    f,
-                    "cluster `{}`: added, {}",
-                    cluster.name,
-                    counted(cluster.hosts.len(), "host")
-                )
-            }
-            Self::UpdateCluster { from, to } => {
-                write!(
-                    f,
-                    "cluster `{}`: {}",
-                    to.name,
-                    cluster_words(from, to).join(", ")
-                )
-            }
-            Self::AddListener(listener) => {
-                write!(
-                    f,
-                    "listener `{}`: added on {}",
-                    listener.name, listener.address
-                )
-            }
-            Self::UpdateListener { from, to } => {
-                write!(
-                    f,
-                    "listener `{}`: {}",
-                    to.name,
-                    listener_words(from, to).join(", ")
-                )
-            }
-            Self::RemoveListener(name) => write!(f, "listener `{name}`: removed"),
-            Self::RemoveCluster(name) => write!(f, "cluster `{name}`: removed"),
-            Self::Server(_) => f.write_str("server: changed"),
-        }
-    }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn cluster_words(from: &Cluster, to: &Cluster) -> Vec<String> {
-    let mut words = host_words(from, to);
-    let settings = [
-        ("lb_type", from.balancer != to.balancer),
-        (
-            "connect_timeout",
-            from.connect_timeout != to.connect_timeout,
-        ),
-        ("idle_timeout", from.idle_timeout != to.idle_timeout),
-        ("mark", from.mark != to.mark),
-    ];
-    let changed = settings.iter().filter(|(_, changed)| *changed);
-    words.extend(changed.map(|(name, _)| format!("`{name}` changed")));
-    if words.is_empty() {
-        words.push("order of hosts changed".to_owned());
-    }
-    words
-}
-
-fn host_words(from: &Cluster, to: &Cluster) -> Vec<String> {
-    let old: HashMap<_, _> = from
-        .hosts
-        .iter()
-        .map(|host| (&host.address, host))
-        .collect();
-    let new: HashMap<_, _> = to.hosts.iter().map(|host| (&host.address, host)).collect();
-    let added = new
-        .keys()
-        .filter(|address| !old.contains_key(*address))
-        .count();
-    let removed = old
-        .keys()
-        .filter(|address| !new.contains_key(*address))
-        .count();
-    let kept = || {
-        old.iter()
-            .filter_map(|(address, old)| Some((*old, *new.get(address)?)))
-    };
-    let weights = kept().filter(|(old, new)| old.weight != new.weight).count();
-    let names = kept()
-        .filter(|(old, new)| old.hostname != new.hostname)
-        .count();
-    let counts = [
-        (added, "host", "added"),
-        (removed, "host", "removed"),
-        (weights, "weight", "changed"),
-        (names, "hostname", "changed"),
-    ];
-    let said = counts.iter().filter(|(count, ..)| *count > 0);
-    said.map(|(count, what, how)| format!("{} {how}", counted(*count, what)))
-        .collect()
-}
-
-fn listener_words(from: &Listener, to: &Listener) -> Vec<String> {
-    let mut words = Vec::new();
-    if from.address != to.address {
-        words.push(format!("moved from {} to {}", from.address, to.address));
-    }
-    if from.bind != to.bind {
-        words.push(match to.bind {
-            Bind::Port => "bound".to_owned(),
-            Bind::Virtual => "unbound".to_owned(),
-        });
-    }
-    if from.idle_timeout != to.idle_timeout {
-        words.push("`connection_idle_timeout` changed".to_owned());
-    }
-    if from.filter != to.filter {
-        words.push("filter changed".to_owned());
-    }
-    words
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl fmt::Display for HostAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(address) => address.fmt(f),
-            Self::Name(name, port) => write!(f, "{name}:{port}"),
-        }
+fn replace<T, N: PartialEq>(items: &mut [Arc<T>], to: &Arc<T>, name: impl Fn(&T) -> &N) {
+    let old = items.iter_mut().find(|old| name(old) == name(to));
+    if let Some(old) = old {
+        *old = Arc::clone(to);
     }
 }
 
@@ -271,7 +171,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::plan::Host;
+    use crate::config::plan::{
+        Domain, DomainHost, Edits, HeaderEdits, Host, HttpProxy, NetworkFilter, Port, StreamFilter,
+        Target, VirtualHost,
+    };
 
     fn cluster(name: &str, hosts: &[(u16, u32)]) -> Cluster {
         let hosts = hosts.iter().map(|&(port, weight)| Host {
@@ -283,6 +186,36 @@ mod tests {
 
     fn listener(name: &str, port: u16, cluster: &str) -> Listener {
         Listener::new(name, local(port), cluster)
+    }
+
+    fn router(name: &str, hosts: &[(&str, &str)]) -> Router {
+        let hosts = hosts.iter().map(|(domain, name)| VirtualHost {
+            name: (*name).to_owned(),
+            domains: vec![Domain {
+                host: DomainHost::Exact((*domain).to_owned()),
+                port: Port::None,
+            }],
+            routes: Vec::new(),
+            edits: HeaderEdits::default(),
+            filters: Default::default(),
+        });
+        Router {
+            name: name.into(),
+            virtual_hosts: hosts.map(Arc::new).collect(),
+            edits: HeaderEdits::default(),
+        }
+    }
+
+    fn with_routers(plan: Plan, routers: impl IntoIterator<Item = Router>) -> Plan {
+        let routers = routers.into_iter().map(Arc::new).collect();
+        Plan { routers, ..plan }
+    }
+
+    fn http(name: &str, port: u16, router: &str) -> Listener {
+        Listener {
+            filter: NetworkFilter::Proxy(HttpProxy::new(Target::Router(router.into()))),
+            ..listener(name, port, "")
+        }
     }
 
     fn local(port: u16) -> SocketAddr {
@@ -348,6 +281,60 @@ mod tests {
     }
 
     #[test]
+    fn routers_come_between_clusters_and_listeners_and_go_between_them() {
+        let plan = |name: &str, port| {
+            let plan = Plan::of([cluster(name, &[])], [http(name, port, name)]);
+            with_routers(
+                plan,
+                [router(name, &[("a.example", ""), ("b.example", "")])],
+            )
+        };
+        assert_eq!(
+            words(&plan("old", 1), &plan("new", 2)),
+            [
+                "cluster `new`: added, 0 hosts",
+                "router `new`: added, 2 virtual hosts",
+                "listener `new`: added on 127.0.0.1:2",
+                "listener `old`: removed",
+                "router `old`: removed",
+                "cluster `old`: removed",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_update_of_a_router_or_of_what_serves_requests_says_what_is_different() {
+        let before = [("a", ""), ("b", ""), ("c", "")];
+        let after = [("a", "named"), ("b", ""), ("d", ""), ("e", "")];
+        let mut edited = router("edited", &[]);
+        let mut other_limits = cluster("c", &[]);
+        let mut other_listener = http("l", 1, "r");
+        let running = with_routers(
+            Plan::of([other_limits.clone()], [other_listener.clone()]),
+            [router("r", &before), edited.clone()],
+        );
+        edited.edits.request = Edits {
+            remove: vec!["x-secret".to_owned()],
+            ..Edits::default()
+        };
+        other_limits.limits.requests = Some(9);
+        other_listener.stream_filters = vec![StreamFilter::HeaderToMetadata(Vec::new())];
+        let wanted = with_routers(
+            Plan::of([other_limits], [other_listener]),
+            [router("r", &after), edited],
+        );
+        assert_eq!(
+            words(&running, &wanted),
+            [
+                "cluster `c`: `circuit_breakers` changed",
+                "router `r`: 2 virtual hosts added, 1 virtual host removed, 1 virtual host changed",
+                "router `edited`: header fields changed",
+                "listener `l`: `stream_filters` changed",
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_equal_is_in_no_change() {
         let one = Plan::of(vec![cluster("a", &[(1, 1)]), cluster("b", &[])], Vec::new());
         let other = Plan::of(vec![cluster("b", &[]), cluster("a", &[(1, 1)])], Vec::new());
@@ -359,7 +346,16 @@ mod tests {
         let hosts = hosts.prop_map(|hosts| hosts.into_iter().collect::<Vec<_>>());
         let clusters = btree_map("[a-d]", hosts, 0..4);
         let listeners = btree_map("[a-d]", (1_u16..4, "[a-d]"), 0..4);
-        (clusters, listeners, "[a-c]?").prop_map(|(clusters, listeners, name)| Plan {
+        let routers = btree_map("[a-d]", btree_map("[a-c]", "[a-b]", 0..3), 0..4);
+        let parts = (clusters, routers, listeners, "[a-c]?");
+        parts.prop_map(|(clusters, routers, listeners, name)| Plan {
+            routers: routers
+                .iter()
+                .map(|(name, hosts)| {
+                    let hosts: Vec<_> = hosts.iter().map(|(a, b)| (&**a, &**b)).collect();
+                    Arc::new(router(name, &hosts))
+                })
+                .collect(),
             server: Server {
                 name,
                 ..Server::default()
@@ -375,6 +371,7 @@ mod tests {
 
     fn sorted(mut plan: Plan) -> Plan {
         plan.clusters.sort_by(|a, b| a.name.cmp(&b.name));
+        plan.routers.sort_by(|a, b| a.name.cmp(&b.name));
         plan.listeners.sort_by(|a, b| a.name.cmp(&b.name));
         plan
     }

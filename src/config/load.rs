@@ -196,7 +196,7 @@ pub fn parse(source: &Source<'_>, surroundings: &dyn Surroundings) -> Loaded {
     let Some(value) = read(source, &mut diagnostics) else {
         return Loaded::refused(diagnostics);
     };
-    let node = raw::walk(&value, &keys::TOP, &path, &mut diagnostics);
+    let node = raw::walk(&value, &keys::TOP, &path, Severity::Error, &mut diagnostics);
     let plan = resolve(&Cursor::new(&node, path), surroundings, &mut diagnostics);
     diagnostics.sort();
     drop(node);

@@ -11,6 +11,7 @@ mod plan;
 mod raw;
 mod render;
 mod resolve;
+mod words;
 
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity, Strictness};
 pub use diff::{Change, diff};

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use banyan::config::{Balancer, Choices, Code, Loaded, Severity, Strictness, load};
+use banyan::config::{
+    Balancer, Choices, Code, HttpProxy, Loaded, NetworkFilter, Severity, Strictness, Target, load,
+};
 
 fn examples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
@@ -21,7 +23,7 @@ fn example(name: &str) -> Loaded {
 #[test]
 fn every_example_loads_and_warns_only_of_what_is_not_yet_in_effect() {
     let files = examples();
-    assert!(files.len() >= 6, "{files:?}");
+    assert!(files.len() >= 8, "{files:?}");
     for file in files {
         let loaded = load(&file);
         assert!(loaded.plan.is_some(), "{}", loaded.diagnostics);
@@ -72,4 +74,34 @@ fn strictness_refuses_what_only_warns() {
             .diagnostics
             .refused(Strictness::Strict)
     );
+}
+
+#[test]
+fn the_report_s_http_file_is_understood_but_for_its_health_check() {
+    let loaded = example("health_check.json");
+    let plan = loaded.plan.unwrap();
+    let expected = HttpProxy::new(Target::Cluster("serverCluster".into()));
+    let listener = plan.listener("appListener").unwrap();
+    assert_eq!(listener.filter, NetworkFilter::Proxy(expected));
+    let warnings = loaded.diagnostics.of(Severity::Warning);
+    let paths: Vec<_> = warnings.map(|found| &*found.path).collect();
+    assert_eq!(
+        paths,
+        ["$.cluster_manager.clusters[0].health_check", "$.admin"]
+    );
+}
+
+#[test]
+fn the_gateway_says_nothing_that_is_not_in_effect() {
+    for name in ["http.json", "http_cluster.yaml"] {
+        let loaded = example(name);
+        assert!(
+            !loaded.diagnostics.refused(Strictness::Strict),
+            "{}",
+            loaded.diagnostics
+        );
+    }
+    let plan = example("http.json").plan.unwrap();
+    assert_eq!(plan.router("gateway").unwrap().virtual_hosts.len(), 2);
+    assert_eq!(plan.listener("web").unwrap().access_logs.len(), 2);
 }

@@ -5,4 +5,5 @@ mod arbitrary;
 mod bad;
 mod docs;
 mod examples;
+mod http;
 mod plans;

@@ -264,7 +264,10 @@ impl Steps {
                 }
                 Change::UpdateListener { to, .. } => steps.changed.push(to),
                 Change::RemoveListener(name) => steps.taken_down.push(name),
-                Change::Server(_) => {}
+                Change::AddRouter(_)
+                | Change::UpdateRouter { .. }
+                | Change::RemoveRouter(_)
+                | Change::Server(_) => {}
             }
         }
         steps

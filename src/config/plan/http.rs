@@ -20,6 +20,20 @@ pub struct HttpProxy {
     pub causes: Causes,
 }
 
+impl HttpProxy {
+    /// One that goes to `target`, with every default beside it.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            limits: HttpLimits::default(),
+            deadlines: Deadlines::default(),
+            connect: Connect::default(),
+            causes: Causes::default(),
+        }
+    }
+}
+
 /// Where the requests of a `proxy` filter go.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {

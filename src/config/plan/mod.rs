@@ -6,6 +6,7 @@
 
 mod filter;
 mod http;
+mod pattern;
 mod router;
 mod variable;
 
@@ -20,12 +21,13 @@ use ipnet::IpNet;
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
 pub use filter::{
-    Access, Fault, FieldAfter, IpAccess, MetadataRule, MetadataWhen, Pattern, PayloadLimit,
-    RouteFilters, StreamFilter,
+    Access, Fault, FieldAfter, IpAccess, MetadataRule, MetadataWhen, PayloadLimit, RouteFilters,
+    StreamFilter,
 };
 pub use http::{
     AccessFormat, AccessLog, Causes, Connect, Deadlines, HttpLimits, HttpProxy, Piece, Target,
 };
+pub use pattern::Pattern;
 pub use router::{
     Action, Addition, ClusterChoice, Domain, DomainHost, Edits, Existing, FieldMatch, Forward,
     HashKey, HeaderEdits, HostRewrite, Matcher, Metadata, Mirror, Model, PathRewrite, Port,

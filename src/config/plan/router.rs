@@ -47,7 +47,7 @@ pub struct Domain {
 pub enum DomainHost {
     /// All that no other domain takes (`*`).
     Any,
-    /// This one.
+    /// This one; an IPv6 address is in brackets.
     Exact(String),
     /// Those that end so and have at least one character before it (`*.example.com` is
     /// `.example.com` here).
@@ -151,7 +151,7 @@ pub enum Action {
     Redirect(Redirect),
     /// It is answered here.
     Respond {
-        /// 100 to 999.
+        /// 200 to 999.
         status: u16,
         /// May be empty.
         body: String,
@@ -187,7 +187,7 @@ pub enum ClusterChoice {
     One(ClusterName),
     /// The one that the variable names (`cluster_variable`).
     Variable(Variable),
-    /// One of these, drawn by weight; their sum is above 0.
+    /// One of these, drawn by weight; their sum is above 0 and fits in 32 bits.
     Weighted(Vec<Share>),
     /// None: the request is answered with 404.
     None,

@@ -29,6 +29,8 @@ macro_rules! known {
         pub enum Known { $($(#[$doc])* $variant,)+ }
 
         impl Known {
+            const NAMES: &[&str] = &[$($($name),+),+];
+
             fn parse(name: &str) -> Option<Self> {
                 match name {
                     $($($name)|+ => Some(Self::$variant),)+
@@ -157,8 +159,11 @@ const VALUELESS: &[&str] = &[
     "x_seata_xid",
 ];
 
+/// Makes a variable of what follows the prefix.
+type Family = fn(&str) -> Variable;
+
 /// Prefixes of names, longest first where one begins another.
-const PREFIXES: &[(&str, fn(&str) -> Variable)] = &[
+const PREFIXES: &[(&str, Family)] = &[
     ("Http1_request_header_", |rest| {
         Variable::RequestField(rest.to_ascii_lowercase())
     }),
@@ -179,6 +184,11 @@ const PREFIXES: &[(&str, fn(&str) -> Variable)] = &[
 ];
 
 impl Variable {
+    /// Every whole name that MOSN has, those that never have a value here too.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Known::NAMES.iter().chain(VALUELESS).copied()
+    }
+
     /// The variable of this name; names are told apart by case.
     #[must_use]
     pub fn parse(name: &str) -> Self {

@@ -1,8 +1,10 @@
 //! A place in a checked document, from which resolution reads.
 
+use std::collections::HashSet;
+
 use super::node::{Node, NodeKind};
 use super::path::Path;
-use super::value::Place;
+use super::value::{Kind, Place, Value};
 use crate::config::diagnostics::{Code, Diagnostic, Severity};
 use crate::config::duration::GoDuration;
 
@@ -19,10 +21,10 @@ impl<'a> Cursor<'a> {
 
     /// What stands under a key, of the right type or not; `None` when nothing does.
     pub(crate) fn get(&self, name: &str) -> Option<Self> {
-        let NodeKind::Object(fields) = &self.node.kind else {
+        let (NodeKind::Object(fields) | NodeKind::Map(fields)) = &self.node.kind else {
             return None;
         };
-        let field = fields.iter().find(|field| field.name == name)?;
+        let field = fields.iter().rev().find(|field| field.name == name)?;
         match field.node.kind {
             NodeKind::Absent => None,
             _ => Some(Self::new(&field.node, self.path.key(field.written))),
@@ -44,8 +46,15 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|at| matches!(at.node.kind, NodeKind::Bool(true)))
+        self.switch(name) == Some(true)
+    }
+
+    /// The same, where absence means something else than `false`.
+    pub(crate) fn switch(&self, name: &str) -> Option<bool> {
+        match self.get(name)?.node.kind {
+            NodeKind::Bool(flag) => Some(flag),
+            _ => None,
+        }
     }
 
     pub(crate) fn integer(&self, name: &str) -> Option<(i64, Self)> {
@@ -61,8 +70,9 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn as_text(&self) -> Option<&'a str> {
-        match self.node.kind {
-            NodeKind::Text(text) => Some(text),
+        match (&self.node.kind, &self.node.source.kind) {
+            (NodeKind::Text(text), _) => Some(text),
+            (NodeKind::Opaque, Kind::String(text)) => Some(text),
             _ => None,
         }
     }
@@ -77,16 +87,45 @@ impl<'a> Cursor<'a> {
 
     /// The elements of an array under a key; none when there is no array.
     pub(crate) fn list(&self, name: &str) -> Vec<Self> {
-        let Some(at) = self.get(name) else {
+        self.get(name).map_or_else(Vec::new, |at| at.items())
+    }
+
+    /// The members of a map, in the order of the file, each key once.
+    pub(crate) fn members(&self) -> Vec<(&'a str, Self)> {
+        let NodeKind::Map(fields) = &self.node.kind else {
             return Vec::new();
         };
-        let NodeKind::List(items) = &at.node.kind else {
+        let mut seen = HashSet::new();
+        let last = fields.iter().rev().filter(|field| seen.insert(field.name));
+        let mut members: Vec<_> = last
+            .filter(|field| !matches!(field.node.kind, NodeKind::Absent))
+            .map(|field| {
+                let at = Self::new(&field.node, self.path.key(field.written));
+                (field.name, at)
+            })
+            .collect();
+        members.reverse();
+        members
+    }
+
+    /// The elements of what stands here, when it is an array.
+    pub(crate) fn items(&self) -> Vec<Self> {
+        let NodeKind::List(items) = &self.node.kind else {
             return Vec::new();
         };
         let enumerated = items.iter().enumerate();
         enumerated
-            .map(|(index, item)| Self::new(item, at.path.index(index)))
+            .map(|(index, item)| Self::new(item, self.path.index(index)))
             .collect()
+    }
+
+    /// What was written here, for those who hold it against a table of their own.
+    pub(crate) fn source(&self) -> &'a Value {
+        self.node.source
+    }
+
+    pub(crate) fn path(&self) -> &Path<'a> {
+        &self.path
     }
 
     /// Whether its type was wrong, which was said already.

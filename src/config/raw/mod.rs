@@ -14,6 +14,7 @@ mod yaml;
 pub(crate) use cursor::Cursor;
 pub(crate) use fold::nearest;
 pub(crate) use path::Path;
+pub(crate) use shape::Schema;
 pub(crate) use value::{Place, Value, quote, shorten};
 pub(crate) use walk::walk;
 

@@ -21,14 +21,16 @@ pub(crate) enum NodeKind<'a> {
     Duration(GoDuration),
     List(Vec<Node<'a>>),
     Object(Vec<Field<'a>>),
+    /// Any keys, as written; of two with one name the later one counts.
+    Map(Vec<Field<'a>>),
     /// What is checked and not read.
     Opaque,
 }
 
 #[derive(Debug)]
 pub(crate) struct Field<'a> {
-    /// The name in the table.
-    pub(crate) name: &'static str,
+    /// The name in the table; in a map the name in the file.
+    pub(crate) name: &'a str,
     /// The name in the file.
     pub(crate) written: &'a str,
     pub(crate) node: Node<'a>,
@@ -46,6 +48,7 @@ pub(crate) fn merge<'a>(fields: &mut Vec<Field<'a>>, later: Field<'a>) {
         (NodeKind::Object(fields), NodeKind::Object(more)) => {
             more.into_iter().for_each(|field| merge(fields, field));
         }
+        (NodeKind::Map(fields), NodeKind::Map(more)) => fields.extend(more),
         (_, kind) => {
             *earlier = Field {
                 node: Node {

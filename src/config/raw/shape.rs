@@ -122,14 +122,46 @@ pub(crate) struct Tagged {
     pub(crate) tag: &'static str,
     pub(crate) content: &'static str,
     pub(crate) variants: &'static [Variant],
-    /// How grave a value of the wrong type in the content is.
-    pub(crate) mismatch: Severity,
 }
 
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
     pub(crate) content: Shape,
     pub(crate) effect: Effect,
+    /// How grave a value of the wrong type in the content is.
+    pub(crate) mismatch: Severity,
+}
+
+impl Variant {
+    /// One with an effect, whose content is refused when it cannot be read.
+    pub(crate) const fn strict(name: &'static str, content: Shape) -> Self {
+        Self {
+            name,
+            content,
+            effect: Effect::Now,
+            mismatch: Severity::Error,
+        }
+    }
+
+    /// One with an effect, of whose content is ignored what cannot be read.
+    pub(crate) const fn lenient(name: &'static str, content: Shape) -> Self {
+        Self {
+            name,
+            content,
+            effect: Effect::Now,
+            mismatch: Severity::Warning,
+        }
+    }
+
+    /// One that a later version gives its effect.
+    pub(crate) const fn later(name: &'static str, content: Shape) -> Self {
+        Self {
+            name,
+            content,
+            effect: Effect::Later,
+            mismatch: Severity::Warning,
+        }
+    }
 }
 
 pub(crate) const UINT8: Shape = Shape::Integer(0, u8::MAX as i64);

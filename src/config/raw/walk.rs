@@ -11,15 +11,18 @@ use crate::config::diagnostics::{Code, Diagnostic, Diagnostics, Severity};
 use crate::config::duration::GoDuration;
 
 /// Holds `value` against `schema`. Every finding is pushed; none stops the walk.
+///
+/// A value of the wrong type is as grave as `mismatch` says.
 pub(crate) fn walk<'a>(
     value: &'a Value,
     schema: &'static Schema,
     path: &Path<'a>,
+    mismatch: Severity,
     diagnostics: &mut Diagnostics,
 ) -> Node<'a> {
     let mut walk = Walk {
         diagnostics,
-        mismatch: Severity::Error,
+        mismatch,
         effects: Effects::Said,
     };
     match value.kind {
@@ -67,10 +70,7 @@ impl Walk<'_> {
                 NodeKind::Object(self.fields(members, schema, None, path))
             }
             (Shape::Map(of), Kind::Object(members)) => {
-                for member in members {
-                    self.node(&member.value, *of, &path.key(&member.key));
-                }
-                NodeKind::Opaque
+                NodeKind::Map(self.members(members, *of, path))
             }
             (Shape::Tagged(tagged), Kind::Object(members)) => {
                 NodeKind::Object(self.tagged(members, tagged, path))
@@ -88,6 +88,15 @@ impl Walk<'_> {
         enumerated
             .map(|(index, item)| self.node(item, of, &path.index(index)))
             .collect()
+    }
+
+    fn members<'a>(&mut self, members: &'a [Member], of: Shape, path: &Path<'a>) -> Vec<Field<'a>> {
+        let fields = members.iter().map(|member| Field {
+            name: &member.key,
+            written: &member.key,
+            node: self.node(&member.value, of, &path.key(&member.key)),
+        });
+        fields.collect()
     }
 
     fn tagged<'a>(
@@ -157,7 +166,7 @@ impl Walk<'_> {
             self.effect_of(key, member, &path);
             let node = match tagged {
                 Some((tagged, variant)) if key.name == tagged.content => {
-                    self.content(&member.value, tagged, variant, &path)
+                    self.content(&member.value, variant, &path)
                 }
                 _ => self.below(key.effect, |walk| {
                     walk.node(&member.value, key.shape, &path)
@@ -178,7 +187,6 @@ impl Walk<'_> {
     fn content<'a>(
         &mut self,
         value: &'a Value,
-        tagged: &'static Tagged,
         variant: Option<&'static Variant>,
         path: &Path<'a>,
     ) -> Node<'a> {
@@ -188,7 +196,7 @@ impl Walk<'_> {
                 kind: NodeKind::Opaque,
             };
         };
-        let outer = std::mem::replace(&mut self.mismatch, tagged.mismatch);
+        let outer = std::mem::replace(&mut self.mismatch, variant.mismatch);
         let node = self.below(variant.effect, |walk| {
             walk.node(value, variant.content, path)
         });

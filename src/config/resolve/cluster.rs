@@ -1,15 +1,14 @@
 //! `cluster_manager`: the clusters, from the document or from a directory of files.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::directory::each_file;
 use super::host::{DefaultPort, hosts};
 use super::{Scope, exclusive};
 use crate::config::diagnostics::{Code, Severity};
-use crate::config::load::{Format, Source, read, unreadable};
 use crate::config::plan::{Balancer, Choices, Cluster, Limits};
-use crate::config::raw::{self, Cursor, keys, nearest};
+use crate::config::raw::{Cursor, keys, nearest};
 use crate::name::ClusterName;
 
 /// Every `lb_type` of MOSN; those without a balancer come with later versions.
@@ -58,7 +57,8 @@ pub(super) fn clusters(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Vec<Arc<Clust
     }
     exclusive(&manager, "clusters", "clusters_configs", scope);
     if let (Some((directory, at)), true) = (manager.text("clusters_configs"), here.is_empty()) {
-        read_directory(Path::new(directory), &at, &mut found, scope);
+        let take = |at: &Cursor<'_>, scope: &mut Scope<'_>| found.add(at, scope);
+        each_file(directory, &at, &keys::CLUSTER, scope, take);
     }
     scope.clusters.extend(found.places.into_keys());
     found.clusters
@@ -85,43 +85,6 @@ impl Found {
     }
 }
 
-/// One cluster from each `.json` file; empty files are passed over.
-fn read_directory(directory: &Path, at: &Cursor<'_>, found: &mut Found, scope: &mut Scope<'_>) {
-    let entries = match scope.surroundings.entries(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let message = format!("the directory cannot be read: {error}");
-            scope.push(at.error(Code::Unreadable, message).found(at.brief()));
-            return;
-        }
-    };
-    for file in entries
-        .iter()
-        .filter(|file| file.extension().is_some_and(|ext| ext == "json"))
-    {
-        let name = file.to_string_lossy();
-        let path = raw::Path::root(&*name);
-        let text = match scope.surroundings.read(file) {
-            Ok(text) if text.is_empty() => continue,
-            Ok(text) => text,
-            Err(error) => {
-                scope.push(unreadable(&path, &error));
-                continue;
-            }
-        };
-        let source = Source {
-            file: &name,
-            format: Format::Json,
-            text: &text,
-        };
-        let Some(value) = read(&source, scope.diagnostics) else {
-            continue;
-        };
-        let node = raw::walk(&value, &keys::CLUSTER, &path, scope.diagnostics);
-        found.add(&Cursor::new(&node, path), scope);
-    }
-}
-
 fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
     let name = at.text("name").map(|(name, _)| ClusterName::from(name));
     if name.is_none() && !at.get("name").is_some_and(|at| at.is_wrong()) && !at.is_wrong() {
@@ -132,6 +95,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
     let balancer = balancer(at, scope);
     let connect_timeout = scope.duration(at, "connect_timeout");
     let idle_timeout = scope.duration(at, "idle_timeout");
+    let limits = limits(at, scope);
     let mark = at
         .integer("mark")
         .and_then(|(mark, _)| u32::try_from(mark).ok());
@@ -143,9 +107,27 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
             .unwrap_or(Cluster::CONNECT_TIMEOUT),
         hosts,
         idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
-        limits: Limits::default(),
+        limits,
         mark: mark.filter(|mark| *mark != 0),
     })
+}
+
+/// The first of the `circuit_breakers`; 0 is any number.
+fn limits(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Limits {
+    let breakers = cluster.list("circuit_breakers");
+    for at in breakers.iter().skip(1) {
+        let message = "only the first of the circuit breakers is looked at, as in MOSN";
+        scope.push(at.note(Code::NoEffect, message));
+    }
+    let limit = |name: &str| {
+        let (limit, _) = breakers.first()?.integer(name)?;
+        u64::try_from(limit).ok().filter(|limit| *limit != 0)
+    };
+    Limits {
+        connections: limit("max_connections"),
+        requests: limit("max_requests"),
+        retries: limit("max_retries"),
+    }
 }
 
 /// What the cluster's `type` says about its hosts.

@@ -1,18 +1,14 @@
 //! A listener's filter chain: which network filter takes its connections.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
+use super::proxy::proxy;
 use super::{Scope, exclusive};
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::plan::{NetworkFilter, TcpProxy, TcpRoute};
-use crate::config::raw::{Cursor, keys, nearest};
-use crate::name::ClusterName;
-
-/// With how many clusters an unknown name is compared.
-const COMPARED: usize = 1000;
+use crate::config::raw::{Cursor, keys};
 
 /// The filter of `listener`, which has exactly one chain.
 pub(super) fn filter(listener: &Cursor<'_>, scope: &mut Scope<'_>) -> NetworkFilter {
@@ -28,17 +24,30 @@ pub(super) fn filter(listener: &Cursor<'_>, scope: &mut Scope<'_>) -> NetworkFil
         let message = "this filter has no `type`; it is ignored";
         scope.push(at.warning(Code::UnknownFilter, message));
     }
-    let types = filters.iter().filter_map(|at| Some((at, at.text("type")?)));
-    let mut proxies = types.filter(|(_, (name, _))| *name == "tcp_proxy");
-    let Some((proxy, _)) = proxies.next() else {
-        unusable(&chain, &filters, scope);
-        return NetworkFilter::Close;
-    };
-    for (_, (_, at)) in proxies {
-        let message = "an earlier `tcp_proxy` takes every connection";
-        scope.push(at.note(Code::NoEffect, message));
+    let mut taken: Option<(&str, NetworkFilter)> = None;
+    for at in &filters {
+        let Some((name, name_at)) = at.text("type") else {
+            continue;
+        };
+        if let (Some((first, _)), "proxy" | "tcp_proxy") = (&taken, name) {
+            let message = format!("an earlier `{first}` takes every connection");
+            scope.push(name_at.note(Code::NoEffect, message));
+            continue;
+        }
+        let found = match name {
+            "proxy" => proxy(at, scope).map(NetworkFilter::Proxy),
+            "tcp_proxy" => {
+                let found = tcp_proxy(at, scope);
+                Some(found.map_or(NetworkFilter::Close, NetworkFilter::TcpProxy))
+            }
+            _ => None,
+        };
+        taken = taken.or_else(|| found.map(|found| (name, found)));
     }
-    tcp_proxy(proxy, scope).map_or(NetworkFilter::Close, NetworkFilter::TcpProxy)
+    if taken.is_none() {
+        unusable(&chain, &filters, scope);
+    }
+    taken.map_or(NetworkFilter::Close, |(_, filter)| filter)
 }
 
 /// Says that connections are closed: a warning, unless it was warned already that a filter here is
@@ -60,7 +69,7 @@ fn unusable(chain: &Cursor<'_>, filters: &[Cursor<'_>], scope: &mut Scope<'_>) {
     let message = "no filter here is in effect: connections are closed at once";
     scope.push(
         at.finding(severity, Code::NoUsableFilter, message)
-            .accepted("tcp_proxy"),
+            .accepted("proxy, tcp_proxy"),
     );
 }
 
@@ -88,7 +97,7 @@ fn tcp_proxy(filter: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<TcpProxy> {
             let message = "`routes` are not looked at where `cluster` is given";
             scope.push(routes.note(Code::NoEffect, message));
         }
-        return cluster(name, &at, scope).map(TcpProxy::Cluster);
+        return scope.cluster(name, &at).map(TcpProxy::Cluster);
     }
     if routes.is_empty() {
         let message = "`tcp_proxy` names no cluster: connections are closed at once";
@@ -101,29 +110,9 @@ fn tcp_proxy(filter: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<TcpProxy> {
     ))
 }
 
-fn cluster(name: &str, at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<ClusterName> {
-    if let Some(name) = scope.clusters.get(name) {
-        return Some(name.clone());
-    }
-    let clusters = &scope.clusters;
-    scope.diagnostics.push_with(Severity::Error, || {
-        // Sorted, so that of two names as near the same one is shown each time.
-        let known: BTreeSet<&str> = clusters
-            .iter()
-            .map(ClusterName::as_str)
-            .take(COMPARED)
-            .collect();
-        at.error(Code::UnknownCluster, "no cluster has this name")
-            .found(at.brief())
-            .accepted("the name of a cluster in `cluster_manager`")
-            .suggest(nearest(name, known))
-    });
-    None
-}
-
 fn route(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<TcpRoute> {
     let cluster = match at.text("Cluster") {
-        Some((name, at)) => cluster(name, &at, scope),
+        Some((name, at)) => scope.cluster(name, &at),
         None => {
             if !at.is_wrong() && !at.get("Cluster").is_some_and(|at| at.is_wrong()) {
                 scope.push(at.error(Code::MissingKey, "a route needs a `Cluster`"));

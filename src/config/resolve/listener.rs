@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Scope;
+use super::access::access_logs;
 use super::address::{AddressError, HostPort, host_name, socket_path};
 use super::filter::filter;
+use super::stream::stream_filters;
 use crate::config::diagnostics::Code;
-use crate::config::plan::{Address, Bind, Listener};
+use crate::config::plan::{Address, Bind, Listener, NetworkFilter, Target};
 use crate::config::raw::{Cursor, nearest, quote};
 use crate::name::ListenerName;
 
@@ -74,6 +76,9 @@ fn listener(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Listener> {
     let network = network(at, scope);
     let address = network.and_then(|network| address(at, network, scope));
     let filter = filter(at, scope);
+    let stream_filters = stream_filters(at, scope);
+    let access_logs = access_logs(at, scope);
+    beside(at, &filter, scope);
     let idle_timeout = match at.get("connection_idle_timeout") {
         Some(_) => scope
             .duration(at, "connection_idle_timeout")
@@ -96,9 +101,36 @@ fn listener(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Listener> {
         bind,
         idle_timeout,
         filter,
-        stream_filters: Vec::new(),
-        access_logs: Vec::new(),
+        stream_filters,
+        access_logs,
     })
+}
+
+/// Says what the keys of requests do beside a filter that knows of none.
+fn beside(listener: &Cursor<'_>, filter: &NetworkFilter, scope: &mut Scope<'_>) {
+    match filter {
+        NetworkFilter::Close => {}
+        NetworkFilter::TcpProxy(_) => {
+            for key in ["stream_filters", "access_logs"] {
+                if let Some(at) = listener.filled(key) {
+                    let message = format!("`{key}` are of requests, and a `tcp_proxy` knows none");
+                    scope.push(at.note(Code::NoEffect, message));
+                }
+            }
+        }
+        NetworkFilter::Proxy(proxy) => {
+            let Target::Router(router) = &proxy.target else {
+                return;
+            };
+            let filters = listener.list("stream_filters");
+            let is_mirror = |at: &Cursor<'_>| at.text("type").is_some_and(|(t, _)| t == "mirror");
+            if scope.mirroring.contains(router) && !filters.iter().any(is_mirror) {
+                let message = "MOSN 1.4 copies requests only where a listener has the stream \
+                               filter `mirror`; here the routes decide";
+                scope.push(listener.note(Code::DiffersFromMosn, message));
+            }
+        }
+    }
 }
 
 fn network(listener: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Network> {

@@ -3,13 +3,26 @@
 //! Errors are collected, not returned: what cannot be resolved is left out, and a plan counts only
 //! when there is no error.
 
+mod access;
 mod address;
 mod cluster;
+mod directory;
+mod domain;
+mod edits;
 mod filter;
+mod forward;
 mod host;
 mod listener;
 mod log;
+mod matcher;
+mod proxy;
+mod refer;
+mod retry;
+mod route;
+mod router;
 mod server;
+mod stream;
+mod text;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,13 +31,16 @@ use super::diagnostics::{Code, Diagnostic, Diagnostics};
 use super::load::Surroundings;
 use super::plan::Plan;
 use super::raw::Cursor;
-use crate::name::ClusterName;
+use crate::name::{ClusterName, RouterName};
 
 /// What every part of resolution may use.
 struct Scope<'s> {
     surroundings: &'s dyn Surroundings,
     diagnostics: &'s mut Diagnostics,
     clusters: HashSet<ClusterName>,
+    routers: HashSet<RouterName>,
+    /// Routers that have a route which copies requests.
+    mirroring: HashSet<RouterName>,
 }
 
 pub(super) fn resolve(
@@ -36,16 +52,21 @@ pub(super) fn resolve(
         surroundings,
         diagnostics,
         clusters: HashSet::new(),
+        routers: HashSet::new(),
+        mirroring: HashSet::new(),
     };
     let clusters = cluster::clusters(top, &mut scope);
-    let listeners = match server::only(top, &mut scope) {
-        Some(server) => listener::listeners(&server, &mut scope),
-        None => Vec::new(),
+    let (routers, listeners) = match server::only(top, &mut scope) {
+        Some(server) => (
+            router::routers(&server, &mut scope),
+            listener::listeners(&server, &mut scope),
+        ),
+        None => Default::default(),
     };
     Plan {
         clusters,
         listeners,
-        routers: Vec::new(),
+        routers,
         server: server::server(top, &mut scope),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Scope, exclusive, log};
+use super::{Scope, log};
 use crate::config::diagnostics::Code;
 use crate::config::plan::{Server, Upgrade, Workers};
 use crate::config::raw::Cursor;
@@ -41,9 +41,6 @@ pub(super) fn server(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Server {
         let timeout = scope.duration(server, "graceful_timeout");
         if let Some(timeout) = timeout.filter(|timeout| !timeout.is_zero()) {
             resolved.graceful_timeout = timeout;
-        }
-        for router in server.list("routers") {
-            exclusive(&router, "virtual_hosts", "router_configs", scope);
         }
         resolved.log = log::log(server, scope);
         resolved.workers = workers(server, scope);

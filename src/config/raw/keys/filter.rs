@@ -1,16 +1,15 @@
 //! Network filters and listener filters.
 
 use super::route::ROUTER;
-use crate::config::diagnostics::Severity;
 use crate::config::raw::shape::{
-    DURATION, Effect, INT, Schema, Shape, Tagged, UINT8, Variant, never, now,
+    DURATION, INT, Schema, Shape, Tagged, UINT8, UINT32, Variant, later, never, now,
 };
 
 pub(super) static FILTER: Schema = Schema {
     keys: &[
         now("type", Shape::Text),
         now("config", Shape::Free),
-        now("go_plugin_config", Shape::Object(&GO_PLUGIN)),
+        later("go_plugin_config", Shape::Object(&GO_PLUGIN)),
     ],
 };
 
@@ -28,38 +27,14 @@ pub(super) static NETWORK_FILTER: Tagged = Tagged {
     tag: "type",
     content: "config",
     variants: &[
-        Variant {
-            name: "tcp_proxy",
-            content: Shape::Object(&STREAM_PROXY),
-            effect: Effect::Now,
-        },
-        Variant {
-            name: "proxy",
-            content: Shape::Object(&PROXY),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "udp_proxy",
-            content: Shape::Object(&STREAM_PROXY),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "connection_manager",
-            content: Shape::Object(&ROUTER),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "grpc",
-            content: Shape::Object(&GRPC),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "tunnel",
-            content: Shape::Free,
-            effect: Effect::Later,
-        },
+        Variant::lenient("tcp_proxy", Shape::Object(&STREAM_PROXY)),
+        Variant::lenient("proxy", Shape::Object(&PROXY)),
+        Variant::later("udp_proxy", Shape::Object(&STREAM_PROXY)),
+        // MOSN does not start where it cannot read this one.
+        Variant::strict("connection_manager", Shape::Object(&ROUTER)),
+        Variant::later("grpc", Shape::Object(&GRPC)),
+        Variant::later("tunnel", Shape::Free),
     ],
-    mismatch: Severity::Warning,
 };
 
 pub(super) static LISTENER_FILTER: Tagged = Tagged {
@@ -67,12 +42,7 @@ pub(super) static LISTENER_FILTER: Tagged = Tagged {
     schema: &FILTER,
     tag: "type",
     content: "config",
-    variants: &[Variant {
-        name: "original_dst",
-        content: Shape::Object(&ORIGINAL_DST),
-        effect: Effect::Later,
-    }],
-    mismatch: Severity::Warning,
+    variants: &[Variant::later("original_dst", Shape::Object(&ORIGINAL_DST))],
 };
 
 static ORIGINAL_DST: Schema = Schema {
@@ -114,12 +84,29 @@ static PROXY: Schema = Schema {
         never("upstream_protocol", Shape::Text),
         now("router_config_name", Shape::Text),
         now("router_handler_name", Shape::Text),
-        now("fallback_for_unknown_protocol", Shape::Bool),
+        later("fallback_for_unknown_protocol", Shape::Bool),
+        // Flat or by protocol: whoever reads it knows which.
         now("extend_config", Shape::Map(&Shape::Free)),
         now("concurrency_num", INT),
         never("validate_clusters", Shape::Bool),
-        // Found in files that are in use; a `proxy` goes where its router says.
-        never("cluster", Shape::Text),
+        // Ours: all requests to one cluster, without a router.
+        now("cluster", Shape::Text),
+    ],
+};
+
+/// What `extend_config` says about HTTP/1: the first two keys are MOSN's.
+pub(crate) static HTTP1: Schema = Schema {
+    keys: &[
+        now("max_header_size", INT),
+        now("max_request_body_size", INT),
+        now("body_min_rate", UINT32),
+        now("connect", Shape::Text),
+        now("deadlines", Shape::Text),
+        now("head_timeout", DURATION),
+        now("max_headers", Shape::Integer(1, 65_535)),
+        now("reply_cause", Shape::Bool),
+        // Where the protocol is written as `X`.
+        now("sub_protocol", Shape::Text),
     ],
 };
 

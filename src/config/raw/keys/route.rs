@@ -2,7 +2,7 @@
 
 use super::stream::{HEADER_MATCH, KEY_VALUE};
 use super::upstream::METADATA;
-use crate::config::raw::shape::{DURATION, INT, Schema, Shape, TEXTS, UINT32, now};
+use crate::config::raw::shape::{DURATION, INT, Schema, Shape, TEXTS, UINT32, never, now};
 
 pub(super) static ROUTER: Schema = Schema {
     keys: &[
@@ -22,12 +22,12 @@ pub(super) static ROUTER: Schema = Schema {
     ],
 };
 
-static VIRTUAL_HOST: Schema = Schema {
+pub(crate) static VIRTUAL_HOST: Schema = Schema {
     keys: &[
         now("name", Shape::Text),
         now("domains", TEXTS),
         now("routers", Shape::List(&Shape::Object(&ROUTE))),
-        now("require_tls", Shape::Text),
+        never("require_tls", Shape::Text),
         now("per_filter_config", Shape::Map(&Shape::Free)),
         now(
             "request_headers_to_add",
@@ -55,7 +55,7 @@ static ROUTE: Schema = Schema {
         now("route", Shape::Object(&ACTION)),
         now("direct_response", Shape::Object(&DIRECT_RESPONSE)),
         now("redirect", Shape::Object(&REDIRECT)),
-        now("metadata", Shape::Object(&METADATA)),
+        never("metadata", Shape::Object(&METADATA)),
         now("per_filter_config", Shape::Map(&Shape::Free)),
         now("request_mirror_policies", Shape::Object(&MIRROR)),
     ],
@@ -102,7 +102,7 @@ static MIRROR: Schema = Schema {
     keys: &[
         now("cluster", Shape::Text),
         now("percent", UINT32),
-        now("trace_sampled", Shape::Bool),
+        never("trace_sampled", Shape::Bool),
     ],
 };
 
@@ -110,7 +110,7 @@ static ACTION: Schema = Schema {
     keys: &[
         now("cluster_name", Shape::Text),
         now("cluster_variable", Shape::Text),
-        now("cluster_header", Shape::Text),
+        never("cluster_header", Shape::Text),
         now(
             "weighted_clusters",
             Shape::List(&Shape::Object(&WEIGHTED_CLUSTER)),
@@ -174,8 +174,8 @@ static HASH_HEADER: Schema = Schema {
 static HASH_COOKIE: Schema = Schema {
     keys: &[
         now("name", Shape::Text),
-        now("path", Shape::Text),
-        now("ttl", DURATION),
+        never("path", Shape::Text),
+        never("ttl", DURATION),
     ],
 };
 
@@ -187,5 +187,5 @@ static REGEX_REWRITE: Schema = Schema {
 };
 
 static REGEX_PATTERN: Schema = Schema {
-    keys: &[now("regex", Shape::Text), now("google_re2", Shape::Free)],
+    keys: &[now("regex", Shape::Text), never("google_re2", Shape::Free)],
 };

@@ -18,7 +18,7 @@ pub(super) static SERVER: Schema = Schema {
         now("graceful_timeout", DURATION),
         now("processor", Shape::IntegerOrText),
         now("listeners", Shape::List(&Shape::Object(&LISTENER))),
-        later("routers", Shape::List(&Shape::Object(&ROUTER))),
+        now("routers", Shape::List(&Shape::Object(&ROUTER))),
     ],
 };
 
@@ -30,13 +30,13 @@ static LISTENER: Schema = Schema {
         now("bind_port", Shape::Bool),
         now("network", Shape::Text),
         later("use_original_dst", Shape::Text),
-        later("access_logs", Shape::List(&Shape::Object(&ACCESS_LOG))),
+        now("access_logs", Shape::List(&Shape::Object(&ACCESS_LOG))),
         later(
             "listener_filters",
             Shape::List(&Shape::Tagged(&LISTENER_FILTER)),
         ),
         now("filter_chains", Shape::List(&Shape::Object(&FILTER_CHAIN))),
-        later(
+        now(
             "stream_filters",
             Shape::List(&Shape::Tagged(&STREAM_FILTER)),
         ),
@@ -47,7 +47,12 @@ static LISTENER: Schema = Schema {
 };
 
 static ACCESS_LOG: Schema = Schema {
-    keys: &[now("log_path", Shape::Text), now("log_format", Shape::Text)],
+    keys: &[
+        now("log_path", Shape::Text),
+        now("log_format", Shape::Text),
+        // Ours: an object of formats.
+        now("json_format", Shape::Map(&Shape::Text)),
+    ],
 };
 
 static FILTER_CHAIN: Schema = Schema {

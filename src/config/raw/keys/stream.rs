@@ -1,9 +1,8 @@
 //! Stream filters: the hooks on requests.
 
 use super::filter::FILTER;
-use crate::config::diagnostics::Severity;
 use crate::config::raw::shape::{
-    DURATION, Effect, INT, Schema, Shape, TEXTS, Tagged, UINT, UINT32, Variant, now,
+    DURATION, INT, Schema, Shape, TEXTS, Tagged, UINT, UINT32, Variant, now,
 };
 
 pub(super) static STREAM_FILTER: Tagged = Tagged {
@@ -12,38 +11,29 @@ pub(super) static STREAM_FILTER: Tagged = Tagged {
     tag: "type",
     content: "config",
     variants: &[
-        variant("fault", Shape::Object(&FAULT)),
-        variant("payload_limit", Shape::Object(&PAYLOAD_LIMIT)),
-        variant("gzip", Shape::Object(&GZIP)),
+        Variant::strict("fault", Shape::Object(&FAULT)),
+        Variant::strict("payload_limit", Shape::Object(&PAYLOAD_LIMIT)),
+        Variant::later("gzip", Shape::Object(&GZIP)),
         // Read as a map: its keys are not folded.
-        variant("mirror", Shape::Free),
-        variant("dsl", Shape::Object(&DSL)),
-        variant("ip_access", Shape::Object(&IP_ACCESS)),
-        variant("header_to_metadata", Shape::Object(&HEADER_TO_METADATA)),
-        variant("flowControlFilter", Shape::Object(&FLOW_CONTROL)),
-        variant("fault_tolerance", Shape::Object(&FAULT_TOLERANCE)),
-        variant("transcoder", Shape::Object(&TRANSCODER)),
-        variant("dubbo_stream", Shape::Object(&DUBBO_STREAM)),
-        variant("grpc_metric", Shape::Free),
-        variant("seata", Shape::Free),
+        Variant::strict("mirror", Shape::Map(&Shape::Free)),
+        Variant::later("dsl", Shape::Object(&DSL)),
+        Variant::strict("ip_access", Shape::Object(&IP_ACCESS)),
+        Variant::strict("header_to_metadata", Shape::Object(&HEADER_TO_METADATA)),
+        Variant::later("flowControlFilter", Shape::Object(&FLOW_CONTROL)),
+        Variant::later("fault_tolerance", Shape::Object(&FAULT_TOLERANCE)),
+        Variant::later("transcoder", Shape::Object(&TRANSCODER)),
+        Variant::later("dubbo_stream", Shape::Object(&DUBBO_STREAM)),
+        Variant::later("grpc_metric", Shape::Free),
+        Variant::later("seata", Shape::Free),
         // Every key that is not its own is handed to the module.
-        variant("proxywasm", Shape::Free),
-        variant("mixer", Shape::Free),
-        variant("istio.stats", Shape::Free),
-        variant("jwt_authn", Shape::Free),
+        Variant::later("proxywasm", Shape::Free),
+        Variant::later("mixer", Shape::Free),
+        Variant::later("istio.stats", Shape::Free),
+        Variant::later("jwt_authn", Shape::Free),
     ],
-    mismatch: Severity::Warning,
 };
 
-const fn variant(name: &'static str, content: Shape) -> Variant {
-    Variant {
-        name,
-        content,
-        effect: Effect::Later,
-    }
-}
-
-static FAULT: Schema = Schema {
+pub(crate) static FAULT: Schema = Schema {
     keys: &[
         now("delay", Shape::Object(&DELAY)),
         now("abort", Shape::Object(&ABORT)),
@@ -68,9 +58,13 @@ pub(super) static HEADER_MATCH: Schema = Schema {
     ],
 };
 
-static PAYLOAD_LIMIT: Schema = Schema {
-    // MOSN reads the size only under this key, blank included.
-    keys: &[now("http_status", INT), now("max_entity_size ", INT)],
+pub(crate) static PAYLOAD_LIMIT: Schema = Schema {
+    // MOSN reads the size only under the key with the blank.
+    keys: &[
+        now("http_status", INT),
+        now("max_entity_size ", UINT),
+        now("max_entity_size", UINT),
+    ],
 };
 
 static GZIP: Schema = Schema {

@@ -4,9 +4,8 @@ use super::server::SERVER;
 use super::stream::VM;
 use super::tls::TLS;
 use super::upstream::CLUSTER_MANAGER;
-use crate::config::diagnostics::Severity;
 use crate::config::raw::shape::{
-    DURATION, Effect, INT, Schema, Shape, TEXTS, Tagged, UINT, Variant, later, later_if, now,
+    DURATION, INT, Schema, Shape, TEXTS, Tagged, UINT, Variant, later, later_if, now,
 };
 
 pub(crate) static TOP: Schema = Schema {
@@ -108,12 +107,7 @@ static SINK: Tagged = Tagged {
     schema: &EXTENSION_KEYS,
     tag: "type",
     content: "config",
-    variants: &[Variant {
-        name: "prometheus",
-        content: Shape::Object(&PROMETHEUS),
-        effect: Effect::Later,
-    }],
-    mismatch: Severity::Warning,
+    variants: &[Variant::later("prometheus", Shape::Object(&PROMETHEUS))],
 };
 
 static PROMETHEUS: Schema = Schema {
@@ -134,33 +128,12 @@ static TRACING: Tagged = Tagged {
     content: "config",
     // SOFATracer's and jaeger's are free-form maps whose keys are not folded.
     variants: &[
-        Variant {
-            name: "SOFATracer",
-            content: Shape::Free,
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "SkyWalking",
-            content: Shape::Object(&SKYWALKING),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "Zipkin",
-            content: Shape::Object(&ZIPKIN),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "jaeger",
-            content: Shape::Free,
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "PluginDriver",
-            content: Shape::Object(&PLUGIN_DRIVER),
-            effect: Effect::Later,
-        },
+        Variant::later("SOFATracer", Shape::Free),
+        Variant::later("SkyWalking", Shape::Object(&SKYWALKING)),
+        Variant::later("Zipkin", Shape::Object(&ZIPKIN)),
+        Variant::later("jaeger", Shape::Free),
+        Variant::later("PluginDriver", Shape::Object(&PLUGIN_DRIVER)),
     ],
-    mismatch: Severity::Warning,
 };
 
 static TRACING_KEYS: Schema = Schema {
@@ -231,28 +204,11 @@ static EXTENSION: Tagged = Tagged {
     tag: "type",
     content: "config",
     variants: &[
-        Variant {
-            name: "holmes",
-            content: Shape::Free,
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "dubbo_registry",
-            content: Shape::Object(&DUBBO_REGISTRY),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "tunnel_agent",
-            content: Shape::Object(&TUNNEL_AGENT),
-            effect: Effect::Later,
-        },
-        Variant {
-            name: "transcoder_plugin",
-            content: Shape::Object(&TRANSCODERS),
-            effect: Effect::Later,
-        },
+        Variant::later("holmes", Shape::Free),
+        Variant::later("dubbo_registry", Shape::Object(&DUBBO_REGISTRY)),
+        Variant::later("tunnel_agent", Shape::Object(&TUNNEL_AGENT)),
+        Variant::later("transcoder_plugin", Shape::Object(&TRANSCODERS)),
     ],
-    mismatch: Severity::Warning,
 };
 
 static DUBBO_REGISTRY: Schema = Schema {

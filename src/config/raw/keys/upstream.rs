@@ -23,7 +23,7 @@ pub(crate) static CLUSTER: Schema = Schema {
         never("max_request_per_conn", UINT32),
         never("conn_buffer_limit_bytes", UINT32),
         now("mark", UINT32),
-        later("circuit_breakers", Shape::List(&Shape::Object(&LIMITS))),
+        now("circuit_breakers", Shape::List(&Shape::Object(&LIMITS))),
         later_if("health_check", Shape::Object(&HEALTH_CHECK), "service_name"),
         never("spec", Shape::Object(&SPEC)),
         later_if(
@@ -54,7 +54,7 @@ static LB_CONFIG: Schema = Schema {
 static LIMITS: Schema = Schema {
     keys: &[
         now("max_connections", UINT32),
-        now("max_pending_requests", UINT32),
+        never("max_pending_requests", UINT32),
         now("max_requests", UINT32),
         now("max_retries", UINT32),
     ],
