@@ -84,7 +84,13 @@ impl<'a> Protocols<'a> {
     /// What `extend_config` says about HTTP/1: under its name, or, with one protocol, as it is.
     fn settings(&self, at: &Cursor<'a>, scope: &mut Scope<'_>) -> Option<Cursor<'a>> {
         let members = at.members();
-        let is_keyed = members.iter().any(|(name, _)| PROTOCOLS.contains(name));
+        // In whatever case: a name that is nearly one is no setting.
+        let is_protocol = |name: &str| {
+            PROTOCOLS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        };
+        let is_keyed = members.iter().any(|(name, _)| is_protocol(name));
         if self.0 == ["Http1"] && !is_keyed {
             return Some(at.clone());
         }
