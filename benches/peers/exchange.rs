@@ -121,6 +121,16 @@ async fn receive(stream: &mut TcpStream, mut from: u64, until: u64) -> Result<()
     Ok(())
 }
 
+/// The first `length` bytes of the pattern.
+///
+/// # Errors
+///
+/// When it is not that long.
+pub(crate) fn pattern(length: usize) -> Result<&'static [u8]> {
+    let bytes = PATTERN.get(..length);
+    bytes.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "no body is so long"))
+}
+
 /// Refuses `received` unless it is the pattern from byte `from` on.
 fn compare(received: &[u8], from: u64) -> Result<()> {
     let start = offset(from);

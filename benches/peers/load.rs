@@ -4,7 +4,7 @@
 //! drives one measured phase and prints an [`Outcome`]; at the end of its input it ends, and only then
 //! do its connections.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{BufRead, Result, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::exchange::Exchange;
+use crate::http;
+use crate::pace::{Pace, Turns};
 
 /// Longest time for the warm-up and for the measured phase, each.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -26,14 +28,26 @@ const OPENING: usize = 64;
 /// What to do.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Load {
-    /// How many exchanges are under way at any time, each on a connection of its own.
+    pub(crate) speech: Speech,
+    /// Connections, each with one exchange at a time.
     pub(crate) connections: u64,
+    /// When an exchange begins.
+    pub(crate) pace: Pace,
     pub(crate) reuse: Reuse,
     pub(crate) exchange: Exchange,
     /// Exchanges of the measured phase; at least one for each connection.
     pub(crate) exchanges: u64,
     /// Exchanges before it; at least one for each connection.
     pub(crate) warm_up: u64,
+}
+
+/// What load and origin speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Speech {
+    /// The lengths and bytes of [`Exchange`].
+    Lengths,
+    /// HTTP/1.1; of the exchange, only the length of the response counts.
+    Http,
 }
 
 /// What becomes of a connection after its exchange.
@@ -55,7 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) first_failure: Option<String>,
     /// Wall time of the phase.
     pub(crate) elapsed: Duration,
-    /// Time an exchange took (with the connect, if the connection is fresh): half took at most …
+    /// Time an exchange took, from when it was to begin (with the connect, if the connection is
+    /// fresh): half took at most …
     pub(crate) p50: Duration,
     /// … and ninety-nine in a hundred took at most.
     pub(crate) p99: Duration,
@@ -73,7 +88,8 @@ pub(crate) fn run(address: SocketAddr, load: Load) -> Result<()> {
         .build()?;
     let local = LocalSet::new();
     let mut clients = local.block_on(&runtime, open(address, load))?;
-    let warmed = local.block_on(&runtime, phase(&mut clients, load.warm_up));
+    let warm_up = phase(&mut clients, load.warm_up, load.pace);
+    let warmed = local.block_on(&runtime, warm_up)?;
     if let Some(failure) = warmed.first_failure {
         return say(&format!(
             "warm-up: {} exchanges failed: {failure}",
@@ -83,7 +99,8 @@ pub(crate) fn run(address: SocketAddr, load: Load) -> Result<()> {
     say("ready")?;
     for line in std::io::stdin().lock().lines() {
         line?;
-        let outcome = local.block_on(&runtime, phase(&mut clients, load.exchanges));
+        let measured = phase(&mut clients, load.exchanges, load.pace);
+        let outcome = local.block_on(&runtime, measured)?;
         say(&serde_json::to_string(&outcome)?)?;
     }
     Ok(())
@@ -95,37 +112,39 @@ fn say(line: &str) -> Result<()> {
     output.flush()
 }
 
-/// One closed loop.
+/// One loop of exchanges.
 struct Client {
     address: SocketAddr,
-    exchange: Exchange,
-    reuse: Reuse,
+    load: Load,
     opening: Rc<[u8]>,
+    http: http::Client,
     /// The connection it keeps, if it keeps one.
     stream: Option<TcpStream>,
 }
 
 /// What the loops of a phase share.
 struct Tally {
-    /// Exchanges nobody has begun.
-    left: Cell<u64>,
+    turns: Turns,
     took: RefCell<Vec<Duration>>,
     first_failure: RefCell<Option<String>>,
 }
 
 async fn open(address: SocketAddr, load: Load) -> Result<Vec<Client>> {
-    let opening: Rc<[u8]> = load.exchange.opening().into();
+    let opening: Rc<[u8]> = match load.speech {
+        Speech::Lengths => load.exchange.opening(),
+        Speech::Http => http::request(load.exchange.response_bytes, load.reuse),
+    }
+    .into();
     let client = async |_| {
         let stream = match load.reuse {
             Reuse::Kept => Some(connect(address).await?),
             Reuse::Fresh => None,
         };
-        let (exchange, reuse, opening) = (load.exchange, load.reuse, Rc::clone(&opening));
         Ok(Client {
             address,
-            exchange,
-            reuse,
-            opening,
+            load,
+            opening: Rc::clone(&opening),
+            http: http::Client::default(),
             stream,
         })
     };
@@ -143,10 +162,10 @@ async fn connect(address: SocketAddr) -> Result<TcpStream> {
 }
 
 /// Lets all clients loop until `exchanges` are done.
-async fn phase(clients: &mut Vec<Client>, exchanges: u64) -> Outcome {
+async fn phase(clients: &mut Vec<Client>, exchanges: u64, pace: Pace) -> Result<Outcome> {
     let exchanges = exchanges.max(clients.len() as u64);
     let tally = Rc::new(Tally {
-        left: Cell::new(exchanges - clients.len() as u64),
+        turns: Turns::new(exchanges, clients.len(), pace)?,
         took: RefCell::new(Vec::with_capacity(
             usize::try_from(exchanges).unwrap_or_default(),
         )),
@@ -157,53 +176,63 @@ async fn phase(clients: &mut Vec<Client>, exchanges: u64) -> Outcome {
     for client in clients.drain(..) {
         loops.spawn_local(client.exchanges(Rc::clone(&tally)));
     }
-    let ended = tokio::time::timeout(LIMIT, loops.join_all()).await;
-    let elapsed = begin.elapsed();
-    match ended {
-        Ok(ended) => *clients = ended,
+    let both = async { tokio::join!(loops.join_all(), tally.turns.give()) };
+    let ended = tokio::time::timeout(LIMIT, both);
+    match ended.await {
+        Ok((ended, given)) => {
+            given?;
+            *clients = ended;
+        }
         Err(_) => tally.fail(&format!("not done after {} s", LIMIT.as_secs())),
     }
-    tally.outcome(exchanges, elapsed)
+    Ok(tally.outcome(exchanges, begin.elapsed()))
 }
 
 impl Client {
     /// Makes one exchange, then as many as are left to anyone. Ends early with its connection.
     async fn exchanges(mut self, tally: Rc<Tally>) -> Self {
-        loop {
-            let begin = Instant::now();
+        let mut first = true;
+        while let Some(turn) = tally.turns.take(first).await {
+            first = false;
             match self.one().await {
-                Ok(()) => tally.took.borrow_mut().push(begin.elapsed()),
+                Ok(()) => tally.took.borrow_mut().push(turn.begin().elapsed()),
                 Err(error) => {
                     tally.fail(&error.to_string());
-                    if self.reuse == Reuse::Kept {
+                    if self.load.reuse == Reuse::Kept {
                         return self;
                     }
                 }
             }
-            if !tally.take() {
-                return self;
-            }
         }
+        self
     }
 
     async fn one(&mut self) -> Result<()> {
-        match &mut self.stream {
-            Some(stream) => self.exchange.run(stream, &self.opening).await,
+        let mut fresh;
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
             None => {
-                let mut stream = connect(self.address).await?;
-                self.exchange.run(&mut stream, &self.opening).await
+                fresh = connect(self.address).await?;
+                &mut fresh
+            }
+        };
+        let Load {
+            speech,
+            exchange,
+            reuse,
+            ..
+        } = self.load;
+        match speech {
+            Speech::Lengths => exchange.run(stream, &self.opening).await,
+            Speech::Http => {
+                let length = exchange.response_bytes;
+                self.http.run(stream, &self.opening, length, reuse).await
             }
         }
     }
 }
 
 impl Tally {
-    fn take(&self) -> bool {
-        let left = self.left.get();
-        self.left.set(left.saturating_sub(1));
-        left > 0
-    }
-
     fn fail(&self, reason: &str) {
         self.first_failure
             .borrow_mut()

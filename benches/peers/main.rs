@@ -7,12 +7,15 @@
 
 mod cpu;
 mod exchange;
+mod http;
 mod load;
 mod memory;
 mod origin;
+mod pace;
 mod peers;
 mod process;
 mod report;
+mod rivals;
 mod round;
 mod scenarios;
 mod strace;
@@ -27,6 +30,7 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
 use crate::load::Load;
+use crate::origin::Ports;
 use crate::peers::{PEERS, Part};
 use crate::process::Role;
 use crate::report::Row;
@@ -115,13 +119,13 @@ fn main() -> Result<ExitCode> {
 fn list() {
     println!("scenarios:");
     for Scenario { name, about, .. } in SCENARIOS {
-        println!("  {name:18} {about}");
+        println!("  {name:20} {about}");
     }
     println!("peers:");
     for peer in PEERS {
         let version = Installed::find(peer).map(|installed| installed.version);
         let version = version.unwrap_or_else(|| "not installed".to_owned());
-        println!("  {:18} {version}", peer.name);
+        println!("  {:20} {version}", peer.name);
     }
 }
 
@@ -133,7 +137,7 @@ fn compare(arguments: &Arguments) -> Result<ExitCode> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut origin = Role::start("origin", &[])?;
-    let origins: Vec<u16> = serde_json::from_str(&origin.line()?)?;
+    let origins: Ports = serde_json::from_str(&origin.line()?)?;
     let ground = Ground {
         origins: &origins,
         workers: arguments.workers,

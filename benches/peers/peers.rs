@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::rivals;
 use crate::scenarios::Traffic;
 
 /// What a configuration is written for.
@@ -51,9 +52,12 @@ pub(crate) struct Proxy {
     pub(crate) configuration: fn(&Setup<'_>) -> String,
     /// The name of that file; some go by the extension.
     pub(crate) file: &'static str,
-    /// The arguments that go before the file's path.
+    /// The arguments that go before the file's path; [`WORKERS`] among them stands for the number.
     pub(crate) arguments: &'static [&'static str],
 }
+
+/// The argument that is replaced by the number of workers.
+pub(crate) const WORKERS: &str = "{workers}";
 
 /// All rows, in the order they take turns.
 pub(crate) const PEERS: &[Peer] = &[
@@ -76,7 +80,7 @@ pub(crate) const PEERS: &[Peer] = &[
         part: Part::Rival(Proxy {
             program: "haproxy",
             version: "-v",
-            configuration: haproxy,
+            configuration: rivals::haproxy,
             file: "haproxy.cfg",
             arguments: &["-db", "-f"],
         }),
@@ -86,16 +90,36 @@ pub(crate) const PEERS: &[Peer] = &[
         part: Part::Rival(Proxy {
             program: "nginx",
             version: "-v",
-            configuration: nginx,
+            configuration: rivals::nginx,
             file: "nginx.conf",
             arguments: &["-e", "stderr", "-c"],
+        }),
+    },
+    Peer {
+        name: "envoy",
+        part: Part::Rival(Proxy {
+            program: "envoy",
+            version: "--version",
+            configuration: rivals::envoy,
+            file: "envoy.json",
+            arguments: &[
+                "--use-dynamic-base-id",
+                "--concurrency",
+                WORKERS,
+                "--log-level",
+                "error",
+                "-c",
+            ],
         }),
     },
 ];
 
 impl Proxy {
-    /// The path of its program, if it is there.
+    /// The path of its program, if it is there. A variable of its name in capitals comes first.
     pub(crate) fn find(&self) -> Option<PathBuf> {
+        if let Some(program) = std::env::var_os(self.program.to_uppercase()) {
+            return Some(program.into());
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let directories = std::env::split_paths(&path);
         let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
@@ -106,17 +130,15 @@ impl Proxy {
             .find(|at| at.is_file())
     }
 
-    /// The first line that `program` prints when asked for its version.
+    /// The first line, not empty, that `program` prints when asked for its version.
     pub(crate) fn version(&self, program: &Path) -> String {
         let Ok(output) = Command::new(program).arg(self.version).output() else {
             return "unknown".to_owned();
         };
         let text = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&text)
-            .lines()
-            .next()
-            .unwrap_or("unknown")
-            .to_owned()
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().find(|line| !line.is_empty());
+        line.unwrap_or("unknown").trim().to_owned()
     }
 }
 
@@ -127,7 +149,15 @@ fn banyan(setup: &Setup<'_>) -> String {
         .iter()
         .map(|port| json!({ "address": format!("127.0.0.1:{port}") }))
         .collect();
-    let filter = json!({ "type": "tcp_proxy", "config": { "cluster": "origin" } });
+    let filter = match setup.traffic {
+        Traffic::Messages | Traffic::Bulk => {
+            json!({ "type": "tcp_proxy", "config": { "cluster": "origin" } })
+        }
+        Traffic::Http => json!({
+            "type": "proxy",
+            "config": { "downstream_protocol": "Http1", "cluster": "origin" },
+        }),
+    };
     let listener = json!({
         "name": "comparison",
         "address": format!("127.0.0.1:{}", setup.port),
@@ -152,61 +182,4 @@ fn banyan(setup: &Setup<'_>) -> String {
         }] },
     });
     configuration.to_string()
-}
-
-fn haproxy(setup: &Setup<'_>) -> String {
-    let Setup { port, workers, .. } = setup;
-    // A connection takes two descriptors, and two more when it splices; some machines allow 20,000.
-    let (connections, tuning, splice) = match setup.traffic {
-        Traffic::Messages => (9_800, "", ""),
-        Traffic::Bulk => (
-            1_000,
-            " tune.pipesize 1048576\n",
-            " option splice-request\n option splice-response\n",
-        ),
-    };
-    let mut text = format!(
-        "global\n nbthread {workers}\n maxconn {connections}\n{tuning}\
-         defaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n{splice}"
-    );
-    text += &format!("frontend comparison\n bind 127.0.0.1:{port}\n default_backend origin\n");
-    text += "backend origin\n balance leastconn\n";
-    for origin in setup.origins {
-        text += &format!(" server o{origin} 127.0.0.1:{origin}\n");
-    }
-    text
-}
-
-fn nginx(setup: &Setup<'_>) -> String {
-    let Setup {
-        port,
-        workers,
-        directory,
-        ..
-    } = setup;
-    let buffer = match setup.traffic {
-        Traffic::Messages => "16k",
-        Traffic::Bulk => "64k",
-    };
-    let module = "/usr/lib/nginx/modules/ngx_stream_module.so";
-    let mut text = String::new();
-    // Distributions ship the module apart; builds from source have it inside.
-    if Path::new(module).exists() {
-        text += &format!("load_module {module};\n");
-    }
-    text += &format!(
-        "daemon off; worker_processes {workers}; error_log /dev/null crit;\n\
-         pid {}/nginx.pid;\n\
-         events {{ worker_connections 19000; }}\n\
-         stream {{\n upstream origin {{ least_conn;",
-        directory.display()
-    );
-    for origin in setup.origins {
-        text += &format!(" server 127.0.0.1:{origin};");
-    }
-    text += &format!(
-        " }}\n server {{\n  listen 127.0.0.1:{port} reuseport backlog=4096;\n\
-         \x20 proxy_pass origin; proxy_connect_timeout 5s; proxy_timeout 1h; proxy_buffer_size {buffer};\n }}\n}}\n"
-    );
-    text
 }

@@ -13,9 +13,11 @@ use serde::Serialize;
 use crate::Result;
 use crate::cpu::Cpu;
 use crate::exchange::Exchange;
-use crate::load::{Load, Outcome};
+use crate::http;
+use crate::load::{Load, Outcome, Reuse, Speech};
 use crate::memory::Memory;
-use crate::peers::{Part, Peer, Proxy, Setup};
+use crate::origin::Ports;
+use crate::peers::{Part, Peer, Proxy, Setup, WORKERS};
 use crate::process::{Process, Role};
 use crate::scenarios::Scenario;
 
@@ -33,7 +35,7 @@ pub(crate) struct Installed {
 
 /// What all rounds share.
 pub(crate) struct Ground<'a> {
-    pub(crate) origins: &'a [u16],
+    pub(crate) origins: &'a Ports,
     pub(crate) workers: usize,
     pub(crate) directory: &'a Path,
 }
@@ -102,7 +104,8 @@ impl Running {
     ) -> Result<Self> {
         match peer.part {
             Part::Floor => {
-                let port = *ground.origins.first().ok_or("the origin has no address")?;
+                let ports = ground.origins.of(scenario.load.speech);
+                let port = *ports.first().ok_or("the origin has no address")?;
                 let address = (Ipv4Addr::LOCALHOST, port).into();
                 Ok(Self {
                     address,
@@ -130,21 +133,25 @@ impl Running {
         let port = free_port()?;
         let setup = Setup {
             port,
-            origins,
+            origins: origins.of(scenario.load.speech),
             workers,
             directory,
             traffic: scenario.traffic,
         };
         let file = directory.join(proxy.file);
         fs::write(&file, (proxy.configuration)(&setup))?;
-        let mut arguments: Vec<&OsStr> = proxy.arguments.iter().map(OsStr::new).collect();
-        arguments.push(file.as_os_str());
+        let count = workers.to_string();
+        let filled = proxy.arguments.iter().map(|&argument| match argument {
+            WORKERS => count.as_ref(),
+            argument => OsStr::new(argument),
+        });
+        let arguments: Vec<&OsStr> = filled.chain([file.as_os_str()]).collect();
         let said = directory.join("stderr");
         let begin = Instant::now();
         let mut process =
             Process::start(program.as_os_str(), &arguments, File::create(&said)?.into())?;
         let address = (Ipv4Addr::LOCALHOST, port).into();
-        while let Err(error) = ask(address) {
+        while let Err(error) = ask(address, scenario.load.speech) {
             if process.ended() || begin.elapsed() > START_LIMIT {
                 let said = fs::read_to_string(said)?;
                 return Err(format!("no answer after its start: {error}; {}", said.trim()).into());
@@ -225,17 +232,27 @@ fn free_port() -> Result<u16> {
 }
 
 /// One exchange, blocking: connect, ask for a byte, get it.
-fn ask(address: SocketAddr) -> Result<()> {
+fn ask(address: SocketAddr, speech: Speech) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(START_LIMIT))?;
-    stream.write_all(
-        &Exchange {
-            request_bytes: 0,
-            response_bytes: 1,
+    match speech {
+        Speech::Lengths => {
+            let exchange = Exchange {
+                request_bytes: 0,
+                response_bytes: 1,
+            };
+            stream.write_all(&exchange.opening())?;
+            Ok(stream.read_exact(&mut [0])?)
         }
-        .opening(),
-    )?;
-    Ok(stream.read_exact(&mut [0])?)
+        Speech::Http => {
+            stream.write_all(&http::request(1, Reuse::Fresh))?;
+            let mut status = [0; 12];
+            stream.read_exact(&mut status)?;
+            let answered = &status == b"HTTP/1.1 200";
+            let status = String::from_utf8_lossy(&status);
+            answered.then_some(()).ok_or_else(|| status.into())
+        }
+    }
 }
 
 impl Sample {

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use crate::exchange::Exchange;
-use crate::load::{Load, Reuse};
+use crate::load::{Load, Reuse, Speech};
+use crate::pace::Pace;
 use crate::round::Sample;
 
 /// One row of work for all peers.
@@ -26,12 +27,14 @@ pub(crate) struct Scenario {
 }
 
 /// What a peer may tune itself for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Traffic {
     /// Short messages on many connections.
     Messages,
     /// Long transfers on few.
     Bulk,
+    /// HTTP/1.1 requests.
+    Http,
 }
 
 /// A figure of the report.
@@ -81,6 +84,27 @@ const PER_PAIR: &[Column] = &[
     column("ms to first answer", 0, Sample::first_answer_ms),
 ];
 
+const PER_HTTP_CONNECTION: &[Column] = &[
+    column(
+        "private KiB/connection",
+        2,
+        Sample::private_kib_per_connection,
+    ),
+    column("RSS KiB/connection", 2, Sample::resident_kib_per_connection),
+    column("private MiB at start", 1, Sample::private_mib_at_start),
+    column("RSS MiB at start", 1, Sample::resident_mib_at_start),
+    column("ms to first answer", 0, Sample::first_answer_ms),
+];
+
+const AT_A_RATE: &[Column] = &[
+    column("p99 µs", 0, Sample::p99_us),
+    column("p50 µs", 0, Sample::p50_us),
+    column("CPU µs/request", 2, Sample::cpu_us_per_unit),
+    column("user", 2, Sample::user_us_per_unit),
+    column("system", 2, Sample::system_us_per_unit),
+    column("requests/s", 0, Sample::units_per_second),
+];
+
 const SMALL: Exchange = Exchange {
     request_bytes: 100,
     response_bytes: 1024,
@@ -96,6 +120,16 @@ const DOWNLOAD: Exchange = Exchange {
 const UPLOAD: Exchange = Exchange {
     request_bytes: 250_000_000,
     response_bytes: 1,
+};
+
+/// A page of 1 KiB or of 64 KiB; the request is what HTTP makes of it.
+const PAGE: Exchange = Exchange {
+    request_bytes: 0,
+    response_bytes: 1024,
+};
+const LONG_PAGE: Exchange = Exchange {
+    request_bytes: 0,
+    response_bytes: 65_536,
 };
 
 /// All scenarios, in the order they are run.
@@ -115,10 +149,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "tcp-connection",
         about: "50 closed loops of: connect, 100 byte request, 1 KiB response, close",
         traffic: Traffic::Messages,
-        load: Load {
-            reuse: Reuse::Fresh,
-            ..kept(50, SMALL, 12_000)
-        },
+        load: fresh(SMALL, 12_000),
         unit: "connection",
         units_per_exchange: 1.0,
         settle: Duration::ZERO,
@@ -149,11 +180,83 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         rounds: 3,
         columns: PER_PAIR,
     },
+    http(
+        "http-kept-alive",
+        "50 connections, each a closed loop of requests with responses of 1 KiB",
+        kept(50, PAGE, 40_000),
+    ),
+    http(
+        "http-kept-alive-64k",
+        "50 connections, each a closed loop of requests with responses of 64 KiB",
+        kept(50, LONG_PAGE, 20_000),
+    ),
+    http(
+        "http-connection",
+        "50 closed loops of: connect, request, response of 1 KiB, close by the proxy",
+        fresh(PAGE, 12_000),
+    ),
+    http(
+        "http-connection-64k",
+        "50 closed loops of: connect, request, response of 64 KiB, close by the proxy",
+        fresh(LONG_PAGE, 8_000),
+    ),
+    Scenario {
+        rounds: 3,
+        settle: Duration::from_secs(1),
+        columns: PER_HTTP_CONNECTION,
+        ..http(
+            "http-idle",
+            "9,000 connections with one request each, 50 at most at a time, then idle",
+            Load {
+                warm_up: 9_000,
+                pace: Pace::AtMost(50),
+                ..kept(9_000, PAGE, 9_000)
+            },
+        )
+    },
+    Scenario {
+        rounds: 3,
+        columns: AT_A_RATE,
+        ..http(
+            "http-fixed-rate",
+            "4,000 requests a second on 200 connections, responses of 1 KiB; times from when each was due",
+            Load {
+                pace: Pace::PerSecond(4_000),
+                ..kept(200, PAGE, 20_000)
+            },
+        )
+    },
 ];
+
+const fn http(name: &'static str, about: &'static str, load: Load) -> Scenario {
+    Scenario {
+        name,
+        about,
+        traffic: Traffic::Http,
+        load: Load {
+            speech: Speech::Http,
+            ..load
+        },
+        unit: "request",
+        units_per_exchange: 1.0,
+        settle: Duration::ZERO,
+        rounds: 5,
+        columns: PER_REQUEST,
+    }
+}
+
+const fn fresh(exchange: Exchange, exchanges: u64) -> Load {
+    Load {
+        reuse: Reuse::Fresh,
+        ..kept(50, exchange, exchanges)
+    }
+}
 
 const fn kept(connections: u64, exchange: Exchange, exchanges: u64) -> Load {
     Load {
+        speech: Speech::Lengths,
         connections,
+        pace: Pace::Closed,
         reuse: Reuse::Kept,
         exchange,
         exchanges,
