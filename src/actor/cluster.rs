@@ -1,4 +1,4 @@
-//! One cluster on one worker: answers which host takes a connection.
+//! One cluster on one worker: answers which host takes a connection or a request.
 //!
 //! In: [`PickHost`] from this worker's connections. Out: a lease, which counts on the host until
 //! it is dropped. The host set is read from the cluster's slot, so a restart loses only the
@@ -13,14 +13,11 @@ use actix::prelude::*;
 use rand::rngs::SmallRng;
 
 use crate::actor::clusters::{Current, Snapshot};
-use crate::actor::slot::{Slot, Unavailable};
+use crate::actor::slot::Slot;
 use crate::actor::supervisor::{Life, run};
 use crate::cluster::{Balance, Health, Host, HostSet, Lease, Work};
-use crate::config;
 use crate::name::ClusterName;
-
-/// Hosts that a connection has tried in vain.
-pub(super) type Tried = Vec<Arc<Host>>;
+use crate::upstream::{Hosts, PickError, Picked};
 
 /// Asks that may wait at once; far above what one worker accepts in one turn of its loop.
 const MAILBOX: usize = 4096;
@@ -50,56 +47,25 @@ impl Directory {
     pub(super) fn strike(&self, name: &ClusterName) {
         self.0.borrow_mut().remove(name);
     }
+}
 
-    /// Asks the cluster for a host that is not among `tried`.
-    ///
-    /// # Errors
-    ///
-    /// [`PickError`] says why there is none.
-    pub(super) async fn pick(
+impl Hosts for Directory {
+    async fn pick(
         &self,
-        name: &ClusterName,
-        tried: &Tried,
+        cluster: &ClusterName,
+        tried: &[Arc<Host>],
+        work: Work,
     ) -> Result<Picked, PickError> {
-        let slot = self.0.borrow().get(name).cloned();
+        let slot = self.0.borrow().get(cluster).cloned();
         let slot = slot.ok_or(PickError::UnknownCluster)?;
-        slot.ask(|handle| {
-            handle.0.send(PickHost {
-                tried: tried.clone(),
+        let asked = slot.ask(|Handle(address)| {
+            address.send(PickHost {
+                tried: tried.to_vec(),
+                work,
             })
-        })
-        .await?
+        });
+        asked.await.unwrap_or(Err(PickError::Unavailable))
     }
-}
-
-/// A host for one connection, and what the cluster says of connections to it.
-#[derive(Debug)]
-pub(super) struct Picked {
-    /// Counts on the host while it lives.
-    pub lease: Lease,
-    /// Of the cluster, as it was when the host was picked.
-    pub settings: Arc<config::Cluster>,
-}
-
-/// Why a connection gets no host.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PickError {
-    /// There are hosts, and none of them may be chosen.
-    #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {tried} tried in vain")]
-    NoHost {
-        /// Hosts of the cluster.
-        hosts: usize,
-        /// Those that are unhealthy.
-        unhealthy: usize,
-        /// Those that this connection has tried.
-        tried: usize,
-    },
-    /// The cluster's actor did not come back in time.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// No cluster has that name; it was removed after the listener's plan was made.
-    #[error("the cluster does not exist")]
-    UnknownCluster,
 }
 
 struct Cluster {
@@ -151,25 +117,30 @@ impl Actor for Cluster {
 #[derive(Message)]
 #[rtype(result = "Result<Picked, PickError>")]
 struct PickHost {
-    tried: Tried,
+    tried: Vec<Arc<Host>>,
+    work: Work,
 }
 
 impl Handler<PickHost> for Cluster {
     type Result = Result<Picked, PickError>;
 
-    fn handle(&mut self, PickHost { tried }: PickHost, _: &mut Context<Self>) -> Self::Result {
+    fn handle(
+        &mut self,
+        PickHost { tried, work }: PickHost,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
         self.refresh();
         let picked = self.balance.pick(&tried, &mut self.rng);
         let host = picked.ok_or_else(|| no_host(&self.seen.hosts, &tried))?;
-        let lease = Lease::new(Arc::clone(host), Work::Relay);
         Ok(Picked {
-            lease,
+            lease: Lease::new(Arc::clone(host), work),
             settings: Arc::clone(&self.seen.settings),
+            limits: Arc::clone(&self.seen.limits),
         })
     }
 }
 
-fn no_host(hosts: &HostSet, tried: &Tried) -> PickError {
+fn no_host(hosts: &HostSet, tried: &[Arc<Host>]) -> PickError {
     let unhealthy = hosts
         .hosts()
         .iter()

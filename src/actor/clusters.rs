@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Health, HostSet};
+use crate::cluster::{Health, HostSet, Limits};
 use crate::config;
 use crate::name::ClusterName;
 
@@ -23,6 +23,8 @@ pub(crate) struct Snapshot {
     pub settings: Arc<config::Cluster>,
     /// Its hosts, their health and their load.
     pub hosts: Arc<HostSet>,
+    /// What it carries, whatever its settings and hosts become.
+    pub limits: Arc<Limits>,
 }
 
 /// Where the latest snapshot of one cluster is found.
@@ -123,15 +125,23 @@ impl Handler<Put> for Clusters {
         let mut shelf = HashMap::clone(&self.shelf.all());
         for settings in changed {
             if let Some(current) = shelf.get(&settings.name) {
-                let hosts = Arc::new(current.load().hosts.with_hosts(&settings.hosts));
-                current.store(Arc::new(Snapshot { settings, hosts }));
+                let before = current.load();
+                let hosts = Arc::new(before.hosts.with_hosts(&settings.hosts));
+                let limits = Arc::clone(&before.limits);
+                current.store(Arc::new(Snapshot {
+                    settings,
+                    hosts,
+                    limits,
+                }));
             } else {
                 let hosts = Arc::new(HostSet::new(&settings.hosts));
                 let name = settings.name.clone();
-                shelf.insert(
-                    name,
-                    Arc::new(ArcSwap::from_pointee(Snapshot { settings, hosts })),
-                );
+                let snapshot = Snapshot {
+                    settings,
+                    hosts,
+                    limits: Arc::default(),
+                };
+                shelf.insert(name, Arc::new(ArcSwap::from_pointee(snapshot)));
             }
         }
         self.shelf.0.store(Arc::new(shelf));
@@ -174,8 +184,11 @@ impl Handler<HealthTurned> for Clusters {
             return false;
         }
         let hosts = Arc::new(before.hosts.with_health(&turn.address, turn.health));
-        let settings = Arc::clone(&before.settings);
-        current.store(Arc::new(Snapshot { settings, hosts }));
+        current.store(Arc::new(Snapshot {
+            settings: Arc::clone(&before.settings),
+            hosts,
+            limits: Arc::clone(&before.limits),
+        }));
         true
     }
 }

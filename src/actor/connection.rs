@@ -11,15 +11,14 @@ use actix::prelude::*;
 use slog::Level;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::actor::cluster::{PickError, Picked, Tried};
 use crate::actor::connections::{Accepted, Progress, Setting};
 use crate::actor::logger::Event;
-use crate::cluster::{Host, Lease};
+use crate::cluster::{Host, Lease, Work};
 use crate::config::{self, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
 use crate::proxy::{Ended, Relay, target};
-use crate::upstream::{self, ConnectError};
+use crate::upstream::{self, ConnectError, Hosts, PickError, Picked};
 
 /// Hosts that one connection tries, at most; MOSN's figure.
 const TRIES: usize = 3;
@@ -162,10 +161,13 @@ async fn reach(
     cluster: &ClusterName,
     progress: &Progress,
 ) -> Result<Reached, Unreached> {
-    let mut tried = Tried::new();
+    let mut tried: Vec<Arc<Host>> = Vec::new();
     let mut last = None;
     while tried.len() < TRIES {
-        let Picked { lease, settings } = match setting.directory.pick(cluster, &tried).await {
+        let picked = setting.directory.pick(cluster, &tried, Work::Relay);
+        let Picked {
+            lease, settings, ..
+        } = match picked.await {
             Ok(picked) => picked,
             // The hosts are exhausted: what the last of them said tells more.
             Err(PickError::NoHost { .. }) if last.is_some() => break,

@@ -2,14 +2,17 @@
 //!
 //! A [`HostSet`] is an immutable snapshot, a [`Balance`] chooses from one, and a [`Lease`] is a
 //! choice that counts. The counts ([`Load`]) are shared by all workers and by successive
-//! snapshots, so least-loaded is least-loaded in the process.
+//! snapshots, so least-loaded is least-loaded in the process; so are those of the whole cluster
+//! ([`Limits`]), which say when it is full.
 
 mod balance;
 mod host;
 mod host_set;
+mod limits;
 mod load;
 
 pub use balance::Balance;
 pub use host::{Health, Host};
 pub use host_set::HostSet;
+pub use limits::{Limits, Permit};
 pub use load::{Lease, Load, Work};

@@ -1,5 +1,7 @@
 //! Connections to hosts.
 
 mod connect;
+mod hosts;
 
 pub use connect::{ConnectError, connect};
+pub use hosts::{Hosts, PickError, Picked};

@@ -1,0 +1,259 @@
+//! What a cluster carries at once, and the permits that keep it within its limits.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Requests in progress, in percent, that may be tried again at one time.
+const RETRY_PERCENT: u64 = 20;
+
+/// So many may be tried again however few are in progress: a quiet cluster can use its retries.
+const RETRIES_ALWAYS: u64 = 3;
+
+/// Live counts of one cluster, shared by every worker and every snapshot of it.
+///
+/// The maxima are arguments: a change of the plan holds for the next permit and takes none back.
+/// No count exceeds its maximum, not even for a moment; a permit is had or refused at once, and
+/// nothing waits. The counts order nothing else in memory, so all access is relaxed.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct Limits {
+    connections: AtomicU64,
+    requests: AtomicU64,
+    retries: AtomicU64,
+    retries_begun: AtomicU64,
+    connections_refused: AtomicU64,
+    requests_refused: AtomicU64,
+    retries_refused: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Limits>() == 64, "one cache line a cluster");
+
+impl Limits {
+    /// Takes room for one upstream connection; `None` when `max` are open. No `max` is no limit.
+    pub fn connection(self: &Arc<Self>, max: Option<u64>) -> Option<Permit> {
+        self.permit(Kind::Connection, || max)
+    }
+
+    /// Takes room for one request; `None` when `max` are in progress. No `max` is no limit.
+    pub fn request(self: &Arc<Self>, max: Option<u64>) -> Option<Permit> {
+        self.permit(Kind::Request, || max)
+    }
+
+    /// Takes room for trying a request again; `None` when that is too much for the cluster.
+    ///
+    /// Besides `max`, retries have a budget: a fifth of the requests in progress, and three in any
+    /// case. When a whole cluster fails, its load thereby grows by a fifth at most, where a retry
+    /// for each request would double it. The request keeps its own permit all the while.
+    pub fn retry(self: &Arc<Self>, max: Option<u64>) -> Option<Permit> {
+        let budget = || {
+            let share = self.requests().saturating_mul(RETRY_PERCENT) / 100;
+            let budget = share.max(RETRIES_ALWAYS);
+            Some(max.map_or(budget, |max| max.min(budget)))
+        };
+        let permit = self.permit(Kind::Retry, budget);
+        if permit.is_some() {
+            self.retries_begun.fetch_add(1, Relaxed);
+        }
+        permit
+    }
+
+    /// Upstream connections that are open or being opened, idle ones too.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Requests in progress.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Requests that are being tried again now.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Relaxed)
+    }
+
+    /// Retries ever begun.
+    #[must_use]
+    pub fn retries_begun(&self) -> u64 {
+        self.retries_begun.load(Relaxed)
+    }
+
+    /// Connections that were not opened because there were too many.
+    #[must_use]
+    pub fn connections_refused(&self) -> u64 {
+        self.connections_refused.load(Relaxed)
+    }
+
+    /// Requests that were refused because there were too many.
+    #[must_use]
+    pub fn requests_refused(&self) -> u64 {
+        self.requests_refused.load(Relaxed)
+    }
+
+    /// Retries that were not made because there were too many.
+    #[must_use]
+    pub fn retries_refused(&self) -> u64 {
+        self.retries_refused.load(Relaxed)
+    }
+
+    fn permit(self: &Arc<Self>, kind: Kind, max: impl Fn() -> Option<u64>) -> Option<Permit> {
+        let raised = |now| max().is_none_or(|max| now < max).then_some(now + 1);
+        if self
+            .count(kind)
+            .fetch_update(Relaxed, Relaxed, raised)
+            .is_err()
+        {
+            self.refused(kind).fetch_add(1, Relaxed);
+            return None;
+        }
+        let limits = Arc::clone(self);
+        Some(Permit { limits, kind })
+    }
+
+    fn count(&self, kind: Kind) -> &AtomicU64 {
+        match kind {
+            Kind::Connection => &self.connections,
+            Kind::Request => &self.requests,
+            Kind::Retry => &self.retries,
+        }
+    }
+
+    fn refused(&self, kind: Kind) -> &AtomicU64 {
+        match kind {
+            Kind::Connection => &self.connections_refused,
+            Kind::Request => &self.requests_refused,
+            Kind::Retry => &self.retries_refused,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Connection,
+    Request,
+    Retry,
+}
+
+/// Room for one connection, request or retry of a cluster, until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping the permit gives the room back at once"]
+pub struct Permit {
+    limits: Arc<Limits>,
+    kind: Kind,
+}
+
+impl Permit {
+    /// Whether it counts against these limits.
+    #[must_use]
+    pub fn is_of(&self, limits: &Arc<Limits>) -> bool {
+        Arc::ptr_eq(&self.limits, limits)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limits.count(self.kind).fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_permit_is_room_until_it_is_dropped() {
+        let limits = Arc::new(Limits::default());
+        let first = limits.connection(Some(2)).unwrap();
+        let _second = limits.connection(Some(2)).unwrap();
+        assert!(limits.connection(Some(2)).is_none());
+        assert_eq!((limits.connections(), limits.connections_refused()), (2, 1));
+
+        drop(first);
+
+        assert_eq!(limits.connections(), 1);
+        assert!(limits.connection(Some(2)).is_some());
+    }
+
+    #[test]
+    fn what_is_limited_is_counted_apart() {
+        let limits = Arc::new(Limits::default());
+        let _connection = limits.connection(Some(1)).unwrap();
+        let _request = limits.request(Some(1)).unwrap();
+        let _retry = limits.retry(Some(1)).unwrap();
+        assert!(limits.connection(Some(1)).is_none());
+        assert!(limits.request(Some(1)).is_none());
+        assert!(limits.retry(Some(1)).is_none());
+        let live = (limits.connections(), limits.requests(), limits.retries());
+        assert_eq!(live, (1, 1, 1));
+        assert_eq!(limits.retries_begun(), 1);
+    }
+
+    #[test]
+    fn without_a_maximum_there_is_always_room_and_it_is_counted() {
+        let limits = Arc::new(Limits::default());
+        let permits: Vec<_> = (0..1000).map(|_| limits.request(None).unwrap()).collect();
+        assert_eq!(limits.requests(), 1000);
+        drop(permits);
+        assert_eq!(limits.requests(), 0);
+    }
+
+    #[test]
+    fn a_lowered_maximum_takes_nothing_back_and_grants_nothing_more() {
+        let limits = Arc::new(Limits::default());
+        let held: Vec<_> = (0..3).map(|_| limits.request(Some(3)).unwrap()).collect();
+        assert!(limits.request(Some(1)).is_none());
+        drop(held);
+        assert!(limits.request(Some(1)).is_some());
+    }
+
+    #[test]
+    fn retries_have_a_budget_of_a_fifth_of_the_requests_and_of_three() {
+        for (requests, max, granted) in [
+            (0, None, 3),
+            (15, None, 3),
+            (20, None, 4),
+            (100, None, 20),
+            (100, Some(5), 5),
+            (1, Some(2), 2),
+            (100, Some(0), 0),
+        ] {
+            let limits = Arc::new(Limits::default());
+            let _requests: Vec<_> = (0..requests).map(|_| limits.request(None)).collect();
+            let retries: Vec<_> = std::iter::from_fn(|| limits.retry(max)).collect();
+            assert_eq!(retries.len(), granted, "{requests} requests, {max:?}");
+            assert_eq!(limits.retries_begun(), granted as u64);
+        }
+    }
+
+    #[test]
+    fn many_threads_never_exceed_a_maximum() {
+        const MAX: u64 = 3;
+        let limits = Arc::new(Limits::default());
+        let inside = AtomicU64::new(0);
+        let start = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..20_000 {
+                        let Some(permit) = limits.connection(Some(MAX)) else {
+                            continue;
+                        };
+                        let others = inside.fetch_add(1, Relaxed);
+                        assert!(others < MAX && limits.connections() <= MAX);
+                        inside.fetch_sub(1, Relaxed);
+                        drop(permit);
+                    }
+                });
+            }
+        });
+        assert_eq!(limits.connections(), 0);
+    }
+}

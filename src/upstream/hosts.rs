@@ -1,0 +1,55 @@
+//! How the data path asks for a host, without knowing whom it asks.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::cluster::{Host, Lease, Limits, Work};
+use crate::config;
+use crate::name::ClusterName;
+
+/// Whoever knows the clusters' hosts.
+pub trait Hosts {
+    /// Picks a host of the cluster for a piece of `work`, none of `tried`.
+    ///
+    /// # Errors
+    ///
+    /// [`PickError`] says why there is none; nothing is counted then.
+    fn pick(
+        &self,
+        cluster: &ClusterName,
+        tried: &[Arc<Host>],
+        work: Work,
+    ) -> impl Future<Output = Result<Picked, PickError>>;
+}
+
+/// A host for one piece of work, and what its cluster says of it.
+#[derive(Debug)]
+pub struct Picked {
+    /// Counts on the host while it lives.
+    pub lease: Lease,
+    /// Of the cluster, as it was when the host was picked.
+    pub settings: Arc<config::Cluster>,
+    /// What the cluster carries now.
+    pub limits: Arc<Limits>,
+}
+
+/// Why there is no host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PickError {
+    /// There are hosts, and none of them may be chosen.
+    #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {tried} tried in vain")]
+    NoHost {
+        /// Hosts of the cluster.
+        hosts: usize,
+        /// Those that are unhealthy.
+        unhealthy: usize,
+        /// Those that have been tried for this piece of work.
+        tried: usize,
+    },
+    /// Whoever knows the hosts restarts, and did not come back in time.
+    #[error("the cluster's actor did not come back in time")]
+    Unavailable,
+    /// No cluster has that name; it was removed after the listener's plan was made.
+    #[error("the cluster does not exist")]
+    UnknownCluster,
+}
