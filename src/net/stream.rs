@@ -112,6 +112,18 @@ impl Stream {
         self.io.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
     }
 
+    /// Whether the peer, as far as is known, has neither sent anything unread nor closed.
+    ///
+    /// It costs no system call where the last receive has emptied the socket and nothing has come
+    /// since; otherwise one, which takes nothing out.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        // A receive of a whole buffer leaves the socket marked as readable, empty or not.
+        let look = |io: &OwnedFd| Ok(recv(io.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK)?);
+        let seen = self.io.try_io(Interest::READABLE, look);
+        seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Waits until a connection that was begun is made, or has failed.
     ///
     /// # Errors
@@ -222,9 +234,58 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
+    use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
 
     use super::*;
+    use crate::net::testing::tcp;
+
+    /// Waits until the reactor has told of what the peer did.
+    async fn told(stream: &Stream) {
+        let ready = poll_fn(|cx| stream.io.poll_read_ready(cx).map_ok(drop));
+        let told = timeout(Duration::from_secs(20), ready).await;
+        told.expect("the reactor tells").unwrap();
+    }
+
+    #[actix::test]
+    async fn a_stream_is_quiet_until_the_peer_sends_or_closes() {
+        let (stream, mut peer) = tcp().await;
+        assert!(stream.is_quiet());
+
+        peer.write_all(b"ab").await.unwrap();
+        told(&stream).await;
+        assert!(!stream.is_quiet());
+
+        // Exactly what was there: nothing proves that it was all.
+        let mut buffer = [0; 2];
+        let received = poll_fn(|cx| stream.poll_recv(cx, &mut buffer)).await;
+        assert_eq!(received.unwrap(), 2);
+        assert!(stream.is_quiet());
+
+        // Now that it is known to be empty, only an event makes it ask the kernel again.
+        let sent = SockRef::from(&peer).send(b"c").unwrap();
+        assert!(stream.is_quiet());
+        told(&stream).await;
+        assert!(!stream.is_quiet());
+
+        let received = poll_fn(|cx| stream.poll_recv(cx, &mut buffer)).await;
+        assert_eq!(received.unwrap(), sent);
+        drop(peer);
+        told(&stream).await;
+        assert!(!stream.is_quiet());
+        assert!(!stream.is_quiet());
+    }
+
+    #[actix::test]
+    async fn a_reset_stream_is_not_quiet() {
+        let (stream, peer) = tcp().await;
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        told(&stream).await;
+        assert!(!stream.is_quiet());
+    }
 
     #[actix::test]
     async fn what_follows_urgent_data_needs_no_further_event() {

@@ -2,6 +2,8 @@
 
 mod connect;
 mod hosts;
+mod pool;
 
 pub use connect::{ConnectError, connect};
 pub use hosts::{Hosts, PickError, Picked};
+pub use pool::{PoolError, Pooled, Pools};
