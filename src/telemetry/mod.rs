@@ -2,3 +2,5 @@
 
 pub mod counters;
 pub mod log;
+
+pub use log::access as access_log;

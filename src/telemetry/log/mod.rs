@@ -8,6 +8,7 @@
 //! Nothing here is global: [`start`] returns a [`slog::Logger`] to hand down, and a [`LogHandle`]
 //! for whoever owns it.
 
+pub mod access;
 mod clock;
 mod drain;
 mod file;

@@ -88,8 +88,18 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn push(&mut self, line: &[u8]) {
-        self.bytes.extend_from_slice(line);
+        self.push_with(|bytes| bytes.extend_from_slice(line));
+    }
+
+    /// Appends the line that `write` appends. If it panics, call [`mend`](Self::mend).
+    pub(super) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Removes the piece of a line whose writing has panicked.
+    pub(super) fn mend(&mut self) {
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     pub(super) fn clear(&mut self) {
@@ -103,6 +113,11 @@ impl Batch {
 
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Bytes that it can hold before it needs more memory.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
