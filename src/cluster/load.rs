@@ -4,26 +4,38 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::Host;
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
 ///
-/// One cache line: hosts that different workers use do not slow each other down. The counts order
-/// nothing else in memory, so all access is relaxed.
+/// Two cache lines, the first with what each request counts: hosts that different workers use do
+/// not slow each other down. The counts order nothing else in memory, so all access is relaxed.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Load {
     active_connections: AtomicU64,
     active_requests: AtomicU64,
     connections: AtomicU64,
     requests: AtomicU64,
+    responses_succeeded: AtomicU64,
+    responses_failed: AtomicU64,
+    response_nanos: AtomicU64,
+    timeouts: AtomicU64,
+    /// From here on: what a connection counts, or a request that goes wrong.
     connect_failures: AtomicU64,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
+    local_resets: AtomicU64,
+    remote_resets: AtomicU64,
 }
 
-const _: () = assert!(size_of::<Load>() == 64, "one cache line a host");
+const _: () = assert!(size_of::<Load>() == 128, "two cache lines a host");
+const _: () = assert!(
+    std::mem::offset_of!(Load, connect_failures) == 64,
+    "the second line"
+);
 
 impl Load {
     /// Connections now open or being opened.
@@ -77,6 +89,73 @@ impl Load {
     pub fn count_bytes(&self, received: u64, sent: u64) {
         self.received_bytes.fetch_add(received, Relaxed);
         self.sent_bytes.fetch_add(sent, Relaxed);
+    }
+
+    /// Responses that did their request good: those with a status below 500.
+    #[must_use]
+    pub fn responses_succeeded(&self) -> u64 {
+        self.responses_succeeded.load(Relaxed)
+    }
+
+    /// Requests that failed here: by a status of 500 or above, or without a response, tried again
+    /// or not.
+    #[must_use]
+    pub fn responses_failed(&self) -> u64 {
+        self.responses_failed.load(Relaxed)
+    }
+
+    /// Nanoseconds that all responses together took.
+    #[must_use]
+    pub fn response_nanos(&self) -> u64 {
+        self.response_nanos.load(Relaxed)
+    }
+
+    /// Requests that the host did not answer in time.
+    #[must_use]
+    pub fn timeouts(&self) -> u64 {
+        self.timeouts.load(Relaxed)
+    }
+
+    /// Requests that were given up here while the host was at work.
+    #[must_use]
+    pub fn local_resets(&self) -> u64 {
+        self.local_resets.load(Relaxed)
+    }
+
+    /// Requests that the host cut off, by closing or by an answer that made no sense.
+    #[must_use]
+    pub fn remote_resets(&self) -> u64 {
+        self.remote_resets.load(Relaxed)
+    }
+
+    /// Counts a response and how long it took, from the request's first byte to its own last.
+    pub fn count_response(&self, status: u16, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.response_nanos.fetch_add(nanos, Relaxed);
+        match status {
+            500.. => self.count_failure(),
+            _ => drop(self.responses_succeeded.fetch_add(1, Relaxed)),
+        }
+    }
+
+    /// Counts a request that failed here without a response.
+    pub fn count_failure(&self) {
+        self.responses_failed.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that the host did not answer in time.
+    pub fn count_timeout(&self) {
+        self.timeouts.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that is given up here while the host is at work.
+    pub fn count_local_reset(&self) {
+        self.local_resets.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that the host cut off.
+    pub fn count_remote_reset(&self) {
+        self.remote_resets.fetch_add(1, Relaxed);
     }
 
     fn begin(&self, work: Work) {
@@ -191,6 +270,20 @@ mod tests {
         drop(lease);
 
         assert_eq!((load.active_connections(), load.active_requests()), (0, 0));
+    }
+
+    #[test]
+    fn a_response_is_a_success_below_500() {
+        let load = Load::default();
+        for status in [100, 200, 404, 499, 500, 503] {
+            load.count_response(status, Duration::from_nanos(2));
+        }
+        load.count_failure();
+        assert_eq!(
+            (load.responses_succeeded(), load.responses_failed()),
+            (4, 3)
+        );
+        assert_eq!(load.response_nanos(), 12);
     }
 
     #[test]

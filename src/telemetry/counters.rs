@@ -4,8 +4,9 @@
 
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What one worker counted at one listener. Alone on its cache lines.
 #[derive(Debug, Default)]
@@ -54,5 +55,205 @@ impl AddAssign<&ListenerCounters> for ListenerTotals {
         self.connections_failed += counted.failed.load(Relaxed);
         self.bytes_received += counted.received_bytes.load(Relaxed);
         self.bytes_sent += counted.sent_bytes.load(Relaxed);
+    }
+}
+
+/// What one worker counted of the HTTP requests at one listener. Alone on its cache lines.
+///
+/// Only that worker may count: it adds without locking the line, and of two that add at once one
+/// would be lost.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct HttpCounters {
+    begun: AtomicU64,
+    ended: AtomicU64,
+    reset: AtomicU64,
+    failed: AtomicU64,
+    request_nanos: AtomicU64,
+    process_nanos: AtomicU64,
+    statuses: [AtomicU64; STATUSES.len()],
+}
+
+impl HttpCounters {
+    /// A request has come, its head at least.
+    pub fn begin(&self) {
+        add(&self.begun, 1);
+    }
+
+    /// A request that [began](Self::begin) has ended, whatever became of it: its final status, the
+    /// time from its head to the end of its response, and the share of this proxy in that time.
+    pub fn end(&self, status: u16, request_time: Duration, process_time: Duration) {
+        add(&self.ended, 1);
+        add(&self.request_nanos, nanos(request_time));
+        add(&self.process_nanos, nanos(process_time));
+        add(&self.statuses[index_of(status)], 1);
+    }
+
+    /// Counts a request whose downstream went away before the response was complete.
+    pub fn count_reset(&self) {
+        add(&self.reset, 1);
+    }
+
+    /// Counts a request that was not forwarded, or whose upstream did not answer it.
+    pub fn count_failed(&self) {
+        add(&self.failed, 1);
+    }
+}
+
+/// Adds where only one thread ever does: the others see a sum or the next, and no line is locked.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The statuses that MOSN counts, by its names; the last is any other.
+const STATUSES: [(u16, &str); 14] = [
+    (200, "request_200_total"),
+    (206, "request_206_total"),
+    (302, "request_302_total"),
+    (304, "request_304_total"),
+    (400, "request_400_total"),
+    (403, "request_403_total"),
+    (404, "request_404_total"),
+    (416, "request_416_total"),
+    (499, "request_499_total"),
+    (500, "request_500_total"),
+    (502, "request_502_total"),
+    (503, "request_503_total"),
+    (504, "request_504_total"),
+    (0, "request_other_code"),
+];
+
+fn index_of(status: u16) -> usize {
+    let named = STATUSES.iter().position(|&(named, _)| named == status);
+    named.unwrap_or(STATUSES.len() - 1)
+}
+
+/// The sum over the workers at one moment, by MOSN's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HttpTotals {
+    /// Requests that came.
+    pub request_total: u64,
+    /// Requests that have not ended.
+    pub request_active: u64,
+    /// Requests whose downstream went away before the response was complete.
+    pub request_reset: u64,
+    /// Requests that were not forwarded, or whose upstream did not answer.
+    pub request_failed: u64,
+    /// Nanoseconds from the heads of all ended requests to the ends of their responses.
+    pub request_time_total: u64,
+    /// Nanoseconds that this proxy took of `request_time_total`.
+    pub process_time_total: u64,
+    /// Ended requests by final status.
+    #[serde(flatten)]
+    pub statuses: StatusTotals,
+}
+
+impl AddAssign<&HttpCounters> for HttpTotals {
+    fn add_assign(&mut self, counted: &HttpCounters) {
+        // In this order, as for connections.
+        let ended = counted.ended.load(Relaxed);
+        let begun = counted.begun.load(Relaxed);
+        self.request_active += begun.saturating_sub(ended);
+        self.request_total += begun;
+        self.request_reset += counted.reset.load(Relaxed);
+        self.request_failed += counted.failed.load(Relaxed);
+        self.request_time_total += counted.request_nanos.load(Relaxed);
+        self.process_time_total += counted.process_nanos.load(Relaxed);
+        for (sum, counter) in self.statuses.0.iter_mut().zip(&counted.statuses) {
+            *sum += counter.load(Relaxed);
+        }
+    }
+}
+
+/// Ended requests by final status. Serialized as one number a status, by MOSN's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatusTotals([u64; STATUSES.len()]);
+
+impl StatusTotals {
+    /// How many ended with this status; one that is not counted by itself shares a number with all
+    /// others.
+    #[must_use]
+    pub fn of(&self, status: u16) -> u64 {
+        self.0[index_of(status)]
+    }
+
+    /// MOSN's name of each number, and the number.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = STATUSES.iter().map(|&(_, name)| name);
+        names.zip(self.0)
+    }
+}
+
+impl Serialize for StatusTotals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.named())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_nanos(7);
+
+    #[test]
+    fn totals_sum_what_the_workers_counted() {
+        let workers = [HttpCounters::default(), HttpCounters::default()];
+        for counters in &workers {
+            counters.begin();
+            counters.begin();
+            counters.end(200, TIME * 3, TIME);
+        }
+        workers[1].end(404, TIME, TIME);
+        workers[1].count_failed();
+        workers[0].count_reset();
+
+        let mut totals = HttpTotals::default();
+        workers.iter().for_each(|counted| totals += counted);
+
+        assert_eq!((totals.request_total, totals.request_active), (4, 1));
+        assert_eq!((totals.request_failed, totals.request_reset), (1, 1));
+        assert_eq!((totals.statuses.of(200), totals.statuses.of(404)), (2, 1));
+        assert_eq!(
+            (totals.request_time_total, totals.process_time_total),
+            (49, 21)
+        );
+    }
+
+    #[test]
+    fn a_status_without_a_number_of_its_own_is_another_code() {
+        let counters = HttpCounters::default();
+        for status in [100, 201, 418, 200, 0] {
+            counters.end(status, TIME, TIME);
+        }
+        let mut totals = HttpTotals::default();
+        totals += &counters;
+        assert_eq!((totals.statuses.of(599), totals.statuses.of(200)), (4, 1));
+    }
+
+    #[test]
+    fn totals_are_written_by_mosn_s_names() {
+        let counters = HttpCounters::default();
+        counters.begin();
+        counters.end(503, TIME, TIME);
+        let mut totals = HttpTotals::default();
+        totals += &counters;
+
+        let written = serde_json::to_value(totals).unwrap();
+
+        for (name, value) in [
+            ("request_total", 1),
+            ("request_active", 0),
+            ("request_503_total", 1),
+            ("request_other_code", 0),
+            ("process_time_total", 7),
+        ] {
+            assert_eq!(written[name], value, "{name}");
+        }
+        assert_eq!(written.as_object().unwrap().len(), 20);
     }
 }
