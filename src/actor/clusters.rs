@@ -192,3 +192,31 @@ impl Handler<HealthTurned> for Clusters {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Cluster, Host};
+
+    #[actix::test]
+    async fn what_a_cluster_carries_outlives_every_change_of_it() {
+        let (shelf, slot) = (Shelf::default(), Slot::default());
+        let _life = start(shelf.clone(), &slot);
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let host = Host::new(address.into());
+        let mut settings = Cluster::new("origins", [host.clone()]);
+        let name = settings.name.clone();
+        put(&slot, vec![Arc::new(settings.clone())]).await.unwrap();
+        let current = shelf.find(&name).unwrap();
+        let _permit = current.load().limits.request(None);
+
+        settings.limits.requests = Some(1);
+        put(&slot, vec![Arc::new(settings)]).await.unwrap();
+        let turned = set_health(&slot, name, host.address, Health::Unhealthy).await;
+
+        assert_eq!(turned, Ok(true));
+        let latest = current.load();
+        assert_eq!(latest.settings.limits.requests, Some(1));
+        assert_eq!(latest.limits.requests(), 1);
+    }
+}
