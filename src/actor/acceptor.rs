@@ -1,26 +1,28 @@
 //! Accepts for one listener on one worker.
 //!
-//! In: the wish to stop. Out: each socket, to this lane's connections. It accepts again only when
-//! they answer and the process may take one more, so a full proxy leaves its clients waiting in
-//! the kernel. When it is asked to stop it takes what is queued and ends, so that closing the
-//! socket resets no client.
+//! In: the wish to stop. Out: each socket, to what the lane has admitted. It accepts again only
+//! when those have had a turn and the process may take one more, so a full proxy leaves its
+//! clients waiting in the kernel. When it is asked to stop it takes what is queued and ends, so
+//! that closing the socket resets no client.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use actix::prelude::*;
 use futures::FutureExt;
 use slog::Level;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::actor::connections::{self, Accepted};
+use crate::actor::connections::{Accepted, Admitted};
 use crate::actor::listeners::Post;
 use crate::actor::logger::{self, Event};
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{Fate, Life, run};
 use crate::net::{self, AcceptError, Listening};
 
-/// Sockets handed over in one message: enough to spread the cost of the ask, few enough that the
-/// connections before them are served meanwhile.
+/// Sockets admitted in one turn: enough to spread its cost, few enough that the connections before
+/// them are served meanwhile.
 const BATCH: usize = 16;
 
 /// What an acceptor works with.
@@ -30,8 +32,8 @@ pub(super) struct Duty {
     pub post: Arc<Post>,
     /// The worker it accepts on.
     pub worker: usize,
-    /// Who takes the sockets.
-    pub connections: Slot<connections::Handle>,
+    /// Where the sockets go.
+    pub admitted: Rc<Admitted>,
     /// How many more connections the process takes.
     pub admission: Arc<Semaphore>,
     /// Where events go.
@@ -61,12 +63,14 @@ impl Actor for Acceptor {
 }
 
 impl Duty {
-    /// Accepts until asked to stop; fails when the socket or the lane's connections are lost.
+    /// Accepts until asked to stop; fails when the socket is lost.
     async fn accept(self, fate: Fate) -> Result<(), String> {
         // A listener that was taken down meanwhile has no socket any more.
         let Some(socket) = self.post.socket(self.worker) else {
             return Ok(());
         };
+        // After a crash further up the life before this one may not be gone yet.
+        let _alone = Arc::clone(&self.admitted.accepting).lock_owned().await;
         let mut acceptor = self.watch(socket)?;
         let stop = fate.stop_requested();
         tokio::pin!(stop);
@@ -82,7 +86,7 @@ impl Duty {
             if queued.is_empty() {
                 return Ok(());
             }
-            self.hand_over(queued).await?;
+            self.admit(queued).await;
         }
     }
 
@@ -94,7 +98,7 @@ impl Duty {
         format!("listener `{}`: {what}", self.post.settings.load().name)
     }
 
-    /// Waits for one connection, takes those that are there already too, and hands them over.
+    /// Waits for one connection, takes those that are there already too, and admits them.
     async fn take(&self, acceptor: &mut net::Acceptor) -> Result<(), String> {
         // Whoever has nobody to let in must keep no place from the others.
         let waiting = acceptor.ready().await;
@@ -114,7 +118,8 @@ impl Duty {
             stream: first,
             permit,
         }];
-        self.hand_over(self.and_queued(accepted, acceptor)).await
+        self.admit(self.and_queued(accepted, acceptor)).await;
+        Ok(())
     }
 
     /// Adds the connections that are there already, up to a batch of them.
@@ -173,13 +178,21 @@ impl Duty {
         permit.expect("nobody closes the semaphore")
     }
 
-    async fn hand_over(&self, accepted: Vec<Accepted>) -> Result<(), String> {
-        let connections = self.connections.get().ok_or("no one takes connections")?;
-        // The sockets of a message that is lost are closed: their clients notice at once.
-        connections
-            .admit(accepted)
-            .await
-            .map_err(|_| self.said(&"its connections have ended"))
+    /// Admits connections, and lets them run before it returns.
+    async fn admit(&self, accepted: Vec<Accepted>) {
+        accepted
+            .into_iter()
+            .for_each(|one| self.admitted.admit(one));
+        // Tokio's `yield_now` would ask the reactor first, which costs a call.
+        let mut waited = false;
+        std::future::poll_fn(|cx| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn note(&self, event: Event) {

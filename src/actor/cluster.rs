@@ -47,6 +47,11 @@ impl Directory {
     pub(super) fn strike(&self, name: &ClusterName) {
         self.0.borrow_mut().remove(name);
     }
+
+    /// Forgets every cluster whose name does not please `stays`.
+    pub(super) fn retain(&self, stays: impl Fn(&ClusterName) -> bool) {
+        self.0.borrow_mut().retain(|name, _| stays(name));
+    }
 }
 
 impl Hosts for Directory {

@@ -1,8 +1,9 @@
-//! The connections of one lane: runs them, counts them, and closes those that are idle too long.
+//! The connections of one lane: counts them, and closes those that are idle too long.
 //!
-//! In: [`Admit`] from the acceptor; [`Emptied`] from the worker. Out: the counters of the lane,
-//! and an event for each connection that panicked. It looks at every connection once a second, so
-//! that none needs a timer of its own.
+//! In: nothing. Out: the counters of the lane, and an event for each connection that panicked. It
+//! looks at every connection once a second, so that none needs a timer of its own. It only takes
+//! care of them: they are those that the lane has [`Admitted`], which outlives this actor, the lane
+//! and the worker, and the next life finds them there.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -13,13 +14,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use slog::Level;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
 
 use crate::actor::cluster::Directory;
 use crate::actor::connection::Connection;
 use crate::actor::listeners::Post;
 use crate::actor::logger::{self, Event};
-use crate::actor::slot::{Slot, Unavailable};
+use crate::actor::slot::Slot;
 use crate::actor::supervisor::{Group, Key, Life, run};
 use crate::net::Stream;
 use crate::proxy::Flow;
@@ -52,45 +54,21 @@ impl Setting {
             logger.note(event);
         }
     }
-}
 
-/// Starts the actor on the current worker and fills `slot` with the door to it.
-pub(super) fn start(setting: &Setting, slot: &Slot<Handle>) -> Life {
-    let (address, life) = run(|_| Connections::new(Rc::new(setting.clone())));
-    slot.fill(Handle(address));
-    life
-}
-
-/// The only way in.
-#[derive(Clone)]
-pub(super) struct Handle(Addr<Connections>);
-
-impl Handle {
-    /// Hands over sockets that were just accepted, and waits until they are taken.
-    ///
-    /// # Errors
-    ///
-    /// [`MailboxError`] when the actor ended; the sockets are closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: once polled, the sockets are handed over.
-    pub(super) async fn admit(&self, accepted: Vec<Accepted>) -> Result<(), MailboxError> {
-        // actix skips a question whose asker has gone, and these sockets would be lost with it.
-        let (taken, answer) = oneshot::channel();
-        let told = self.0.try_send(Admit { accepted, taken });
-        told.map_err(|_| MailboxError::Closed)?;
-        answer.await.map_err(|_| MailboxError::Closed)
+    fn note_panic(&self, text: &str) {
+        let name = &self.post.settings.load().name;
+        self.note(Event {
+            level: Level::Error,
+            tag: "mosn.proxy.panic",
+            kind: name.to_string(),
+            text: format!("a connection of listener `{name}` panicked: {text}"),
+        });
     }
 }
 
-/// Waits until no connection is left.
-///
-/// # Errors
-///
-/// [`Unavailable`] when the actor ended and did not come back.
-pub(super) async fn emptied(connections: &Slot<Handle>) -> Result<(), Unavailable> {
-    connections.ask(|handle| handle.0.send(Emptied)).await
+/// Starts the actor on the current worker; it takes over whatever is admitted already.
+pub(super) fn start(admitted: Rc<Admitted>) -> Life {
+    run(|_| Connections { admitted }).1
 }
 
 /// A socket that was just accepted, and its place among those the process takes.
@@ -170,14 +148,23 @@ impl Watch {
 
 type Watches = Rc<RefCell<HashMap<Key, Watch, foldhash::fast::RandomState>>>;
 
-struct Connections {
+/// What a lane has admitted: its running connections, by whomever they are taken care of.
+///
+/// It belongs to the [`Hall`](crate::actor::hall::Hall) of the worker's thread. Whoever ends it
+/// does so on purpose: no crash on that thread costs a connection.
+pub(super) struct Admitted {
     setting: Rc<Setting>,
     watches: Watches,
     group: Group,
+    taken_down: Cell<Option<Instant>>,
+    /// Held by the acceptor: a worker can watch each socket but once.
+    pub accepting: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Connections {
-    fn new(setting: Rc<Setting>) -> Self {
+impl Admitted {
+    /// Nothing yet.
+    pub(super) fn new(setting: Setting) -> Self {
+        let setting = Rc::new(setting);
         let watches = Watches::default();
         let (left, lane) = (Rc::clone(&watches), Rc::clone(&setting));
         let group = Group::new(move |key, exit| {
@@ -186,25 +173,56 @@ impl Connections {
             }
             lane.counters.closed.fetch_add(1, Relaxed);
             if let Exit::Panic(text) = exit {
-                let name = &lane.post.settings.load().name;
-                let text = format!("a connection of listener `{name}` panicked: {text}");
-                let (level, kind) = (Level::Error, name.to_string());
-                lane.note(Event {
-                    level,
-                    tag: "mosn.proxy.panic",
-                    kind,
-                    text,
-                });
+                lane.note_panic(&text);
             }
         });
         Self {
             setting,
             watches,
             group,
+            taken_down: Cell::default(),
+            accepting: Arc::default(),
         }
     }
 
-    fn sweep(&mut self) {
+    /// The listener that they came by.
+    pub(super) fn post(&self) -> &Arc<Post> {
+        &self.setting.post
+    }
+
+    /// Serves one more. It runs at once: in a mailbox it would be lost with its actor.
+    pub(super) fn admit(&self, accepted: Accepted) {
+        self.setting.counters.connections.fetch_add(1, Relaxed);
+        let progress = Rc::new(Progress::default());
+        self.group.run(|member| {
+            let watch = Watch::new(Rc::clone(&progress));
+            self.watches.borrow_mut().insert(member.key(), watch);
+            Connection::new(accepted, Rc::clone(&self.setting), progress)
+        });
+    }
+
+    /// Waits until none is left, for so long after the first time that this was asked; whether
+    /// none is.
+    pub(super) async fn emptied_within(&self, time: Duration) -> bool {
+        let since = self.taken_down.get().unwrap_or_else(Instant::now);
+        self.taken_down.set(Some(since));
+        let left = time.saturating_sub(since.elapsed());
+        timeout(left, self.emptied()).await.is_ok()
+    }
+
+    /// Waits until none is left.
+    pub(super) async fn emptied(&self) {
+        self.group.reaches(0).await;
+    }
+
+    /// Ends them all.
+    pub(super) async fn end(&self) {
+        self.group.kill_all();
+        self.emptied().await;
+    }
+
+    /// A tick has passed: counts what was moved meanwhile, and ends those that are idle too long.
+    fn sweep(&self) {
         let counters = &self.setting.counters;
         let overdue: Vec<Key> = {
             let mut watches = self.watches.borrow_mut();
@@ -219,110 +237,148 @@ impl Connections {
     }
 }
 
+struct Connections {
+    admitted: Rc<Admitted>,
+}
+
 impl Actor for Connections {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(TICK, |this, _| this.sweep());
-    }
-}
-
-impl Drop for Connections {
-    /// The group ends its connections; what they moved is counted as they go.
-    fn drop(&mut self) {
-        self.group.kill_all();
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Admit {
-    accepted: Vec<Accepted>,
-    /// Whoever waits may have gone.
-    taken: oneshot::Sender<()>,
-}
-
-impl Handler<Admit> for Connections {
-    type Result = ();
-
-    fn handle(&mut self, Admit { accepted, taken }: Admit, _: &mut Context<Self>) {
-        for accepted in accepted {
-            self.setting.counters.connections.fetch_add(1, Relaxed);
-            let progress = Rc::new(Progress::default());
-            self.group.run(|member| {
-                let watch = Watch::new(Rc::clone(&progress));
-                self.watches.borrow_mut().insert(member.key(), watch);
-                Connection::new(accepted, Rc::clone(&self.setting), progress)
-            });
-        }
-        let _ = taken.send(());
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Emptied;
-
-impl Handler<Emptied> for Connections {
-    type Result = ResponseActFuture<Self, ()>;
-
-    fn handle(&mut self, Emptied: Emptied, _: &mut Context<Self>) -> Self::Result {
-        Box::pin(self.group.reaches(0).into_actor(self))
+        ctx.run_interval(TICK, |this, _| this.admitted.sweep());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
-
-    use futures::FutureExt;
+    use arc_swap::ArcSwap;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::actor::listeners;
-    use crate::config::{Bind, Listener};
+    use crate::actor::clusters::Snapshot;
+    use crate::actor::{cluster, listeners};
+    use crate::cluster::HostSet;
+    use crate::config::{self, Bind, Listener};
 
-    /// What the connections of a listener without sockets share.
-    async fn setting() -> Setting {
+    /// A lane of a listener without sockets, and one connection through it.
+    struct Site {
+        admitted: Rc<Admitted>,
+        places: Arc<Semaphore>,
+        _cluster: Life,
+        _ends: (TcpStream, TcpStream),
+    }
+
+    impl Site {
+        async fn new(idle_timeout: Duration) -> Self {
+            let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (directory, cluster) = directory(&origin);
+            let post = post(idle_timeout).await;
+            let admitted = Rc::new(Admitted::new(Setting {
+                counters: Arc::clone(&post.counters[0]),
+                post,
+                directory,
+                logger: Slot::default(),
+                log: slog::Logger::root(slog::Discard, slog::o!()),
+            }));
+            let places = Arc::new(Semaphore::new(1));
+            let (mut client, accepted) = accepted(&places).await;
+            admitted.admit(accepted);
+            let (mut upstream, _) = origin.accept().await.unwrap();
+            client.write_all(b"x").await.unwrap();
+            upstream.read_exact(&mut [0]).await.unwrap();
+            Self {
+                admitted,
+                places,
+                _cluster: cluster,
+                _ends: (client, upstream),
+            }
+        }
+    }
+
+    fn directory(origin: &TcpListener) -> (Directory, Life) {
+        let host = config::Host::from(origin.local_addr().unwrap());
+        let settings = Arc::new(config::Cluster::new("origins", [host]));
+        let hosts = Arc::new(HostSet::new(&settings.hosts));
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot {
+            settings,
+            hosts,
+            limits: Arc::default(),
+        }));
+        let directory = Directory::default();
+        let life = cluster::start(current, &directory.enter("origins".into()));
+        (directory, life)
+    }
+
+    async fn post(idle_timeout: Duration) -> Arc<Post> {
         let slot = Slot::default();
         let _life = listeners::start(listeners::Board::default(), 1, &slot);
         let listener = Listener {
             bind: Bind::Virtual,
+            idle_timeout: Some(idle_timeout),
             ..Listener::new("app", ([127, 0, 0, 1], 0).into(), "origins")
         };
         let posts = listeners::bind(&slot, vec![Arc::new(listener)], vec![]).await;
-        let post = posts.unwrap().remove(0);
-        Setting {
-            counters: Arc::clone(&post.counters[0]),
-            post,
-            directory: Directory::default(),
-            logger: Slot::default(),
-            log: slog::Logger::root(slog::Discard, slog::o!()),
-        }
+        posts.unwrap().remove(0)
+    }
+
+    async fn accepted(places: &Arc<Semaphore>) -> (TcpStream, Accepted) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, socket) = tokio::join!(client, listener.accept());
+        let socket = socket.unwrap().0.into_std().unwrap();
+        let stream = Stream::new(socket.into()).unwrap();
+        let permit = Arc::clone(places).try_acquire_owned().unwrap();
+        (client.unwrap(), Accepted { stream, permit })
     }
 
     #[actix::test]
-    async fn sockets_outlive_an_acceptor_that_ends_while_it_hands_them_over() {
-        let (setting, slot) = (setting().await, Slot::default());
-        let _life = start(&setting, &slot);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let accepted = Accepted {
-            stream: Stream::new(socket.into()).unwrap(),
-            permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
-        };
+    async fn what_is_admitted_outlives_who_takes_care_of_it() {
+        let Site {
+            admitted, places, ..
+        } = &Site::new(Duration::from_secs(60)).await;
+        let mut life = start(Rc::clone(admitted));
 
-        assert!(
-            slot.get()
-                .unwrap()
-                .admit(vec![accepted])
-                .now_or_never()
-                .is_none()
-        );
+        life.kill();
+        life.ended().await;
+        tokio::task::yield_now().await;
+        let lives_on = admitted.group.len();
+        let _life = start(Rc::clone(admitted));
+        admitted.end().await;
 
-        emptied(&slot).await.unwrap();
-        assert_eq!(setting.counters.connections.load(Relaxed), 1);
+        let closed = admitted.setting.counters.closed.load(Relaxed);
+        assert_eq!((lives_on, closed, places.available_permits()), (1, 1, 1));
+    }
+
+    #[actix::test]
+    async fn the_next_life_knows_how_long_a_connection_has_been_idle() {
+        let site = Site::new(TICK * 3 / 2).await;
+        let counters = &site.admitted.setting.counters;
+        site.admitted.sweep();
+        site.admitted.sweep();
+        assert_eq!(counters.idle_closed.load(Relaxed), 0);
+        tokio::time::pause();
+        let begun = Instant::now();
+
+        let _life = start(Rc::clone(&site.admitted));
+        site.admitted.emptied().await;
+
+        assert_eq!(counters.idle_closed.load(Relaxed), 1);
+        assert!(begun.elapsed() < TICK * 2);
+    }
+
+    #[actix::test]
+    async fn the_time_to_drain_does_not_begin_anew() {
+        let site = Site::new(Duration::from_secs(600)).await;
+        tokio::time::pause();
+        let time = Duration::from_secs(60);
+        let first = timeout(time / 2, site.admitted.emptied_within(time)).await;
+        let begun = Instant::now();
+
+        let emptied = site.admitted.emptied_within(time).await;
+
+        assert!(first.is_err() && !emptied);
+        assert!(begun.elapsed() < time);
     }
 }

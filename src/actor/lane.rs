@@ -1,7 +1,7 @@
 //! A lane: one listener on one worker, its acceptor and its connections.
 //!
-//! Connections start first: the acceptor hands its sockets to them, so that a restarting acceptor
-//! costs no connection.
+//! Connections start first: nobody is admitted while no one looks after them. What is admitted
+//! belongs to the hall, so that neither of the two, nor the lane, costs a connection when it dies.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,10 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actor::acceptor::{self, Duty};
-use crate::actor::cluster::Directory;
-use crate::actor::connections::{self, Setting};
-use crate::actor::listeners::Post;
-use crate::actor::slot::Slot;
+use crate::actor::connections::{self, Admitted};
 use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::actor::worker::Orders;
 use crate::supervise::{Policy, Shutdown, Strategy};
@@ -33,14 +30,14 @@ const ACCEPTOR: &str = "acceptor";
 #[derive(Clone)]
 pub(super) struct Lane {
     id: Rc<str>,
-    generation: u64,
-    connections: Slot<connections::Handle>,
+    admitted: Rc<Admitted>,
     supervisor: supervisor::Slot<supervisor::Handle>,
     state: Rc<Cell<State>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
+    /// It takes new connections.
     Accepting,
     /// It accepts no more; nobody waits for its end yet.
     Draining,
@@ -49,27 +46,20 @@ enum State {
 }
 
 /// Makes a lane, and the specification by which the worker starts it.
-pub(super) fn child(post: &Arc<Post>, orders: &Orders, directory: &Directory) -> (Lane, ChildSpec) {
+pub(super) fn child(admitted: Rc<Admitted>, state: State, orders: &Orders) -> (Lane, ChildSpec) {
+    let post = Arc::clone(admitted.post());
     let name = post.settings.load().name.clone();
     let lane = Lane {
         // Two posts of one name may live at once: the old one drains.
         id: format!("lane {name} #{}", post.generation).into(),
-        generation: post.generation,
-        connections: Slot::default(),
+        admitted,
         supervisor: supervisor::Slot::default(),
-        state: Rc::new(Cell::new(State::Accepting)),
-    };
-    let setting = Setting {
-        post: Arc::clone(post),
-        counters: Arc::clone(&post.counters[orders.index]),
-        directory: directory.clone(),
-        logger: orders.logger.clone(),
-        log: orders.log.clone(),
+        state: Rc::new(Cell::new(state)),
     };
     let duty = Duty {
-        post: Arc::clone(post),
+        post,
         worker: orders.index,
-        connections: lane.connections.clone(),
+        admitted: Rc::clone(&lane.admitted),
         admission: Arc::clone(&orders.admission),
         logger: orders.logger.clone(),
     };
@@ -78,7 +68,7 @@ pub(super) fn child(post: &Arc<Post>, orders: &Orders, directory: &Directory) ->
     let subtree = supervisor::Slot::<View>::default();
     let filled = subtree.clone();
     let start = move || {
-        let specs = held.children(&setting, &duty);
+        let specs = held.children(&duty);
         let (handle, life) = supervisor::start(id.clone(), POLICY, specs, log.clone());
         filled.fill(handle.view());
         held.supervisor.fill(handle);
@@ -89,11 +79,10 @@ pub(super) fn child(post: &Arc<Post>, orders: &Orders, directory: &Directory) ->
 }
 
 impl Lane {
-    fn children(&self, setting: &Setting, duty: &Duty) -> Vec<ChildSpec> {
-        let (setting, slot) = (setting.clone(), self.connections.clone());
-        let mut children = vec![ChildSpec::permanent("connections", move || {
-            connections::start(&setting, &slot)
-        })];
+    fn children(&self, duty: &Duty) -> Vec<ChildSpec> {
+        let admitted = Rc::clone(&self.admitted);
+        let connections = move || connections::start(Rc::clone(&admitted));
+        let mut children = vec![ChildSpec::permanent("connections", connections)];
         if self.accepts() {
             let duty = duty.clone();
             let acceptor = ChildSpec::transient(ACCEPTOR, move || acceptor::start(duty.clone()));
@@ -109,7 +98,12 @@ impl Lane {
 
     /// That of its post.
     pub(super) fn generation(&self) -> u64 {
-        self.generation
+        self.admitted.post().generation
+    }
+
+    /// Its connections.
+    pub(super) fn admitted(&self) -> &Admitted {
+        &self.admitted
     }
 
     /// Whether it takes new connections.
@@ -134,11 +128,5 @@ impl Lane {
     /// Gives the watch back: the one who held it is gone.
     pub(super) fn unwatch(&self) {
         self.state.set(State::Draining);
-    }
-
-    /// Waits until no connection is left.
-    pub(super) async fn emptied(&self) {
-        // A lane whose connections do not come back has none.
-        let _ = connections::emptied(&self.connections).await;
     }
 }

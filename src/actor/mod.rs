@@ -9,12 +9,14 @@ mod connection;
 mod connections;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;
+mod hall;
 mod lane;
 mod listeners;
 mod logger;
 pub mod root;
 mod slot;
 pub mod supervisor;
+mod threads;
 pub mod view;
 mod worker;
 mod workers;

@@ -2,7 +2,8 @@
 //!
 //! In: [`Reconcile`] from the root, whenever shelf or board changed; [`Drained`]. Out: cluster
 //! actors and lanes started and removed, so that they are what shelf and board say. A worker that
-//! restarts reads the same shelf and board: it needs to be told nothing.
+//! restarts reads the same shelf and board: it needs to be told nothing. The connections of its
+//! life before wait for it in the hall of its thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -13,9 +14,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::actor::cluster::{self, Directory};
+use crate::actor::cluster;
 use crate::actor::clusters::{Current, Shelf};
-use crate::actor::lane::{self, Lane};
+use crate::actor::connections::Admitted;
+use crate::actor::hall::Hall;
+use crate::actor::lane::{self, Lane, State};
 use crate::actor::listeners::{Board, Post};
 use crate::actor::logger;
 use crate::actor::slot::{Slot, Unavailable};
@@ -23,7 +26,7 @@ use crate::actor::supervisor::{self, ChildSpec, Life, View, run};
 use crate::name::ClusterName;
 use crate::supervise::{Policy, Strategy};
 
-/// A worker gives up, and starts afresh on a new thread, when its children fail so often.
+/// A worker gives up, and starts afresh, when its children fail so often.
 const POLICY: Policy = Policy {
     strategy: Strategy::OneForOne,
     max_restarts: 20,
@@ -49,11 +52,12 @@ pub(super) struct Orders {
     pub log: slog::Logger,
 }
 
-/// Starts the worker on the current arbiter and fills `slot` with the door to it.
-pub(super) fn start(orders: &Orders, slot: &Slot<Handle>) -> (View, Life) {
+/// Starts the worker on the current arbiter, whose hall this is, and fills `slot` with the door to
+/// it.
+pub(super) fn start(orders: &Orders, hall: Hall, slot: &Slot<Handle>) -> (View, Life) {
     let crew = Crew {
         orders: orders.clone(),
-        directory: Directory::default(),
+        hall,
         clusters: Rc::default(),
         lanes: Rc::default(),
         supervisor: Rc::default(),
@@ -64,10 +68,14 @@ pub(super) fn start(orders: &Orders, slot: &Slot<Handle>) -> (View, Life) {
     let (roster, door) = (crew.clone(), slot.clone());
     let roster = ChildSpec::permanent("roster", move || Roster::start(roster.clone(), &door));
     let (clusters, posts) = (orders.shelf.all(), orders.board.posts());
+    crew.hall
+        .directory()
+        .retain(|name| clusters.contains_key(name));
     let clusters = clusters
         .iter()
         .map(|(name, current)| crew.cluster(name, current));
     let lanes = posts.iter().filter_map(|post| crew.lane(post));
+    let lanes = crew.left_over(&posts).into_iter().chain(lanes);
     // Connections ask clusters, so lanes come last and go first.
     let specs = std::iter::once(roster)
         .chain(clusters)
@@ -109,7 +117,7 @@ pub(super) async fn drained(worker: &Slot<Handle>) -> Result<(), Unavailable> {
 #[derive(Clone)]
 struct Crew {
     orders: Orders,
-    directory: Directory,
+    hall: Hall,
     clusters: Rc<RefCell<HashMap<ClusterName, Current>>>,
     lanes: Rc<RefCell<Vec<Lane>>>,
     supervisor: Rc<RefCell<Option<supervisor::Handle>>>,
@@ -124,7 +132,7 @@ struct Crew {
 impl Crew {
     /// Enters a cluster and says how its actor is started.
     fn cluster(&self, name: &ClusterName, current: &Current) -> ChildSpec {
-        let slot = self.directory.enter(name.clone());
+        let slot = self.hall.directory().enter(name.clone());
         let current = Arc::clone(current);
         self.clusters
             .borrow_mut()
@@ -137,9 +145,27 @@ impl Crew {
     /// Enters a lane and says how it is started; `None` when the listener has no socket here.
     fn lane(&self, post: &Arc<Post>) -> Option<ChildSpec> {
         post.socket(self.orders.index)?;
-        let (lane, spec) = lane::child(post, &self.orders, &self.directory);
+        let admitted = self.hall.admitted(post, &self.orders);
+        Some(self.take_on(admitted, State::Accepting))
+    }
+
+    /// Lanes for the connections of listeners that were taken down in the life before.
+    fn left_over(&self, posts: &[Arc<Post>]) -> Vec<ChildSpec> {
+        let stays = |admitted: &Admitted| {
+            let generation = admitted.post().generation;
+            posts.iter().any(|post| post.generation == generation)
+        };
+        let mut left = self.hall.all();
+        left.retain(|admitted| !stays(admitted));
+        left.into_iter()
+            .map(|admitted| self.take_on(admitted, State::Draining))
+            .collect()
+    }
+
+    fn take_on(&self, admitted: Rc<Admitted>, state: State) -> ChildSpec {
+        let (lane, spec) = lane::child(admitted, state, &self.orders);
         self.lanes.borrow_mut().push(lane);
-        Some(spec)
+        spec
     }
 
     async fn reconcile(&self) -> Result<(), String> {
@@ -168,7 +194,7 @@ impl Crew {
         for name in stale {
             // An id that is not there any more was removed by an earlier, interrupted turn.
             let _ = supervisor.remove(&cluster_id(&name)).await;
-            self.directory.strike(&name);
+            self.hall.directory().strike(&name);
             self.clusters.borrow_mut().remove(&name);
         }
         for (name, current) in wanted.iter() {
@@ -220,14 +246,17 @@ impl Crew {
 
     /// Removes a lane that was taken down as soon as it is empty, or its time is over.
     async fn see_off(&self, lane: Lane) {
-        let emptied = tokio::time::timeout(self.orders.drain_time, lane.emptied()).await;
-        if emptied.is_err() && self.closing.get() {
-            lane.emptied().await;
+        let admitted = lane.admitted();
+        let emptied = admitted.emptied_within(self.orders.drain_time).await;
+        if !emptied && self.closing.get() {
+            admitted.emptied().await;
         }
         let supervisor = self.supervisor.borrow().clone();
         if let Some(supervisor) = supervisor {
             let _ = supervisor.remove(lane.id()).await;
         }
+        admitted.end().await;
+        self.hall.forget(lane.generation());
         self.lanes
             .borrow_mut()
             .retain(|other| other.generation() != lane.generation());
@@ -317,3 +346,6 @@ impl Handler<Drained> for Roster {
         Box::pin(async move { crew.seen_off().await }.into_actor(self))
     }
 }
+
+#[cfg(test)]
+mod tests;

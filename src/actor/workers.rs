@@ -1,18 +1,17 @@
 //! The workers: one thread each, all alike.
 //!
-//! In: nothing; what concerns a worker is asked of it through its slot. Out: nothing. A worker
-//! whose thread died is started again on a new one.
+//! In: nothing; what concerns a worker is asked of it through its slot. Out: nothing. The threads
+//! are the root's: a worker that restarts does so on its own, or on a new one when that has died.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_rt::{Arbiter, ArbiterHandle};
 use futures::future::join_all;
 use tokio::time::timeout;
 
 use crate::actor::slot::Slot;
-use crate::actor::supervisor::{self, ChildSpec, Life, StartError, View, run_on};
+use crate::actor::supervisor::{self, ChildSpec, Life, StartError, View};
+use crate::actor::threads::Threads;
 use crate::actor::worker::{self, Orders};
 use crate::supervise::{Exit, Policy, Restart, Shutdown, Strategy};
 
@@ -72,6 +71,7 @@ impl Doors {
 pub(super) async fn start(
     orders: Orders,
     doors: Doors,
+    threads: Threads,
     subtree: supervisor::Slot<View>,
 ) -> Result<Life, StartError> {
     let spec = |(index, door): (usize, &Slot<worker::Handle>)| {
@@ -79,7 +79,7 @@ pub(super) async fn start(
             index,
             ..orders.clone()
         };
-        child(orders, door.clone())
+        child(orders, door.clone(), threads.clone())
     };
     let specs = doors.0.iter().enumerate().map(spec).collect();
     let (handle, life) = supervisor::start("workers", POLICY, specs, orders.log.clone());
@@ -88,44 +88,22 @@ pub(super) async fn start(
     Ok(life)
 }
 
-fn child(orders: Orders, door: Slot<worker::Handle>) -> ChildSpec {
+fn child(orders: Orders, door: Slot<worker::Handle>, threads: Threads) -> ChildSpec {
     let id = format!("worker {}", orders.index);
     let subtree = supervisor::Slot::<View>::default();
     let filled = subtree.clone();
-    // The thread of the latest life; replacing it stops the one before.
-    let thread: Rc<RefCell<Option<Thread>>> = Rc::default();
     let start = move || {
         let (orders, door, filled) = (orders.clone(), door.clone(), filled.clone());
-        let thread = Rc::clone(&thread);
+        let threads = threads.clone();
         async move {
-            let own = Thread::start();
-            let life = run_on(&own.handle(), move || worker::start(&orders, &door)).await;
-            let (view, life) = life?;
+            let index = orders.index;
+            let start = move |hall| worker::start(&orders, hall, &door);
+            let (view, life) = threads.run(index, start).await?;
             filled.fill(view);
-            thread.replace(Some(own));
             Ok::<_, Exit>(life)
         }
     };
     ChildSpec::starting(id, Restart::Permanent, start)
         .supervisor(subtree)
         .shutdown(Shutdown::Drain(FAREWELL))
-}
-
-/// An arbiter that ends with its owner.
-struct Thread(Arbiter);
-
-impl Thread {
-    fn start() -> Self {
-        Self(Arbiter::new())
-    }
-
-    fn handle(&self) -> ArbiterHandle {
-        self.0.handle()
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }

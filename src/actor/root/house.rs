@@ -12,6 +12,7 @@ use crate::actor::listeners::{self, BindError, Board, Edition, Post};
 use crate::actor::logger;
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{self, ChildSpec, View};
+use crate::actor::threads::Threads;
 use crate::actor::view::{ClusterView, ListenerView, Overview};
 use crate::actor::worker::Orders;
 use crate::actor::workers::{self, Doors};
@@ -38,6 +39,8 @@ pub(super) struct House {
     listeners: Slot<listeners::Handle>,
     logger: Slot<logger::Handle>,
     workers: Doors,
+    /// With the connections, which no crash of a worker ends.
+    pub(super) threads: Threads,
     pub(super) tree: Slot<View>,
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -45,6 +48,7 @@ pub(super) struct House {
 impl House {
     pub(super) fn new(options: Options) -> Self {
         let workers = Doors::new(options.workers);
+        let threads = Threads::new(options.workers);
         Self {
             plan: RefCell::default(),
             state: Cell::new(State::Starting),
@@ -57,6 +61,7 @@ impl House {
             listeners: Slot::default(),
             logger: Slot::default(),
             workers,
+            threads,
             tree: Slot::default(),
             turn: tokio::sync::Mutex::default(),
         }
@@ -84,7 +89,7 @@ impl House {
         let (shelf, clusters) = (self.shelf.clone(), self.clusters.clone());
         let (board, listeners) = (self.board.clone(), self.listeners.clone());
         let (doors, subtree) = (self.workers.clone(), supervisor::Slot::<View>::default());
-        let filled = subtree.clone();
+        let (threads, filled) = (self.threads.clone(), subtree.clone());
         vec![
             ChildSpec::permanent("logger", move || logger::start(log.clone(), &logger)),
             ChildSpec::permanent("clusters", move || {
@@ -94,7 +99,8 @@ impl House {
                 listeners::start(board.clone(), workers, &listeners)
             }),
             ChildSpec::starting("workers", Restart::Permanent, move || {
-                workers::start(orders.clone(), doors.clone(), filled.clone())
+                let (doors, threads) = (doors.clone(), threads.clone());
+                workers::start(orders.clone(), doors, threads, filled.clone())
             })
             .supervisor(subtree)
             .shutdown(Shutdown::Drain(FAREWELL)),

@@ -2,8 +2,8 @@
 //!
 //! In: commands of the doors: `Apply`, `Edit`, `Drain`, `Stop`, and the query `Overviews`.
 //! Out: sockets bound, clusters and listeners published, workers reconciled. It owns what must
-//! outlive a crash of the others: the shelf of clusters and the board of listeners. When it ends,
-//! everything below it has ended.
+//! outlive a crash of the others: the shelf of clusters, the board of listeners, and the threads with
+//! the connections on them. When it ends, everything below it has ended.
 
 mod house;
 
@@ -223,8 +223,13 @@ impl Actor for Root {
         let log = self.house.options.log.clone();
         let (handle, life) = supervisor::start("banyan", POLICY, self.house.specs(), log);
         self.house.tree.fill(handle.view());
-        let ended = end_of(life, Rc::clone(&self.tree)).into_actor(self);
-        ctx.spawn(ended.map(|exit, this, ctx| {
+        let (tree, threads) = (Rc::clone(&self.tree), self.house.threads.clone());
+        let ended = async move {
+            let exit = end_of(life, tree).await;
+            threads.end().await;
+            exit
+        };
+        ctx.spawn(ended.into_actor(self).map(|exit, this, ctx| {
             let wished = matches!(this.house.state.get(), State::Stopping);
             this.happen(Event::Ended, ctx);
             match exit {

@@ -1,6 +1,6 @@
 //! A cheap supervisor of many short-lived children that are never restarted, such as connections.
 //!
-//! It lives inside another actor, as a plain value. Each child costs one task and one entry of a
+//! It is a plain value, inside an actor or outside of all. Each child costs one task and one entry of a
 //! slab: nothing watches it, its own guard reports its end. A panic of one leaves the others.
 
 use std::cell::{Cell, RefCell};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::guard::{End, Guarded, Report};
 use crate::supervise::Exit;
 
-/// The children of one actor; dropping it kills them all.
+/// The children; dropping it kills them all.
 pub struct Group {
     shared: Rc<Shared>,
 }
