@@ -17,6 +17,8 @@ pub(super) fn inject() {
     let Some((kind, count)) = told.rsplit_once(':') else {
         return;
     };
+    // By the way that a dependency's word takes.
+    tracing::warn!(target: "fault", "faults are injected: {told}");
     let (kind, mut left) = (kind.to_owned(), count.parse().unwrap_or(0_u32));
     thread::spawn(move || {
         while left > 0 {

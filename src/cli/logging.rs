@@ -175,6 +175,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_dependency_tells_tracing_is_a_line_with_its_target() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let output = Output::File(path.clone());
+        let options = Options {
+            output,
+            ..Options::default()
+        };
+        let (logger, handle) = start(options).unwrap();
+        // Without the panic hook, which is of the whole test process.
+        log::set_boxed_logger(Box::new(Adopted(logger))).expect("no other test sets it");
+        log::set_max_level(log::LevelFilter::Info);
+
+        tracing::warn!(target: "h2::proto", "seen");
+        tracing::debug!(target: "h2::proto", "unseen");
+
+        assert_eq!(handle.close(CLOSE_DEADLINE), Closed::Flushed);
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut told = text.lines().filter(|line| line.contains("[h2::proto]"));
+        assert!(
+            told.next().is_some_and(|line| line.ends_with("seen")),
+            "{text}"
+        );
+        assert_eq!(told.next(), None);
+    }
+
+    #[test]
     fn the_limit_holds_whatever_the_configuration_says() {
         let flags = super::super::arguments::SettingsFlags {
             log_level: Some("error".to_owned()),

@@ -56,3 +56,13 @@ fn a_part_that_fails_now_and_then_is_restarted_with_its_reason() {
     process.signal(Signal::SIGTERM);
     assert_eq!(process.code(), Some(0));
 }
+
+#[test]
+fn what_is_told_to_tracing_is_a_line_of_the_log() {
+    let (_home, mut process) = faulty("Nothing:0");
+
+    process.says(" [WARN] [fault] faults are injected: Nothing:0");
+
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.code(), Some(0));
+}
