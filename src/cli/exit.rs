@@ -9,10 +9,6 @@ pub enum Exit {
     Normal = 0,
     /// The configuration was refused at start, an address could not be bound, or the proxy failed.
     Failed = 1,
-    /// An HTTP service of the process, such as admin, could not be started.
-    Service = 2,
-    /// Stopping gracefully failed.
-    Stop = 4,
     /// The command line was not understood (`EX_USAGE`).
     Usage = 64,
     /// `check` refused the configuration, or a setting of the daemon is wrong (`EX_CONFIG`).
