@@ -54,6 +54,32 @@ fn sigterm_lets_connections_in_flight_finish_and_refuses_new_ones() {
     assert!(!home.path("logs/mosn.pid").exists());
 }
 
+#[test]
+fn the_end_says_what_each_host_has_carried() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let host = echo();
+        let home = Home::of(&configuration("127.0.0.1:0", &host.to_string()));
+        let mut process = home.started();
+        for client in clients(&process, 7) {
+            client.finish().expect("it is served");
+        }
+        // Nobody waits for these at SIGINT, and their leases are given back all the same.
+        let left = clients(&process, 3);
+
+        process.signal(signal);
+
+        if signal == Signal::SIGTERM {
+            drop(left);
+        }
+        let (code, said) = process.ends();
+        let line = format!(
+            "[INFO] [upstream] cluster `c` host {host}: connections 0 active, 10 total, 0 failed\n"
+        );
+        assert_eq!(said.matches(&line).count(), 1, "{signal}: {said}");
+        assert_eq!(code, Some(0));
+    }
+}
+
 /// Connects again and again, and talks some times over each connection, until it is refused.
 /// Whoever has been answered once must be answered to the end.
 fn load(to: SocketAddr, stopping: &AtomicBool) -> Result<u32, String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::{ApplyError, Options};
+use super::{ApplyError, Options, totals};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, BindError, Board, Edition, Post};
 use crate::actor::logger;
@@ -40,7 +40,7 @@ pub(super) struct House {
     logger: Slot<logger::Handle>,
     workers: Doors,
     /// With the connections, which no crash of a worker ends.
-    pub(super) threads: Threads,
+    threads: Threads,
     pub(super) tree: Slot<View>,
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -233,6 +233,14 @@ impl House {
         }
         drop(turn);
         self.workers.drained().await;
+    }
+
+    /// Ends what outlives the tree, and says what the hosts have carried.
+    pub(super) async fn close(&self) {
+        self.threads.end().await;
+        for line in totals::lines(&ClusterView::all(&self.shelf)) {
+            slog::info!(self.options.log, "{line}"; "tag" => "upstream");
+        }
     }
 
     /// Connections that the process has open.

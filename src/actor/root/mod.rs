@@ -6,6 +6,7 @@
 //! the connections on them. When it ends, everything below it has ended.
 
 mod house;
+mod totals;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -223,10 +224,10 @@ impl Actor for Root {
         let log = self.house.options.log.clone();
         let (handle, life) = supervisor::start("banyan", POLICY, self.house.specs(), log);
         self.house.tree.fill(handle.view());
-        let (tree, threads) = (Rc::clone(&self.tree), self.house.threads.clone());
+        let (tree, house) = (Rc::clone(&self.tree), Rc::clone(&self.house));
         let ended = async move {
             let exit = end_of(life, tree).await;
-            threads.end().await;
+            house.close().await;
             exit
         };
         ctx.spawn(ended.into_actor(self).map(|exit, this, ctx| {
