@@ -210,7 +210,12 @@ impl Acceptor {
     fn try_accept(&self) -> io::Result<Accepted> {
         let (socket, peer) = accept(self.io.as_raw_fd())?;
         let peer = peer.as_socket();
-        Stream::new(socket).map(|stream| Accepted { stream, peer })
+        // It has inherited `TCP_NODELAY`.
+        let stream = match peer {
+            Some(_) => Stream::tcp(socket)?,
+            None => Stream::new(socket)?,
+        };
+        Ok(Accepted { stream, peer })
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {

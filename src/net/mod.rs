@@ -14,7 +14,7 @@ pub use listen::{BindError, Listening, bind};
 pub use pipe::{Pipe, PipePool};
 pub use resources::raise_descriptor_limit;
 pub use scratch::with_scratch;
-pub use stream::Stream;
+pub use stream::{Stream, Word};
 
 #[cfg(test)]
 pub(crate) mod testing;

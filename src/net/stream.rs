@@ -1,15 +1,17 @@
 //! A connected stream socket, TCP or unix.
 
+use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::FutureExt;
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, recv, send, sendmsg};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -24,6 +26,39 @@ use super::Pipe;
 #[derive(Debug)]
 pub struct Stream {
     io: AsyncFd<OwnedFd>,
+    kind: Cell<Kind>,
+    reading: Cell<Reading>,
+}
+
+/// What is known of a socket and its sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Perhaps a unix socket.
+    Any,
+    /// TCP, and small pieces are sent at once.
+    Prompt,
+    /// TCP; nothing was sent yet, so nothing can be held back for it.
+    Unsent,
+    /// TCP; from now on small pieces would wait for the one before to be acknowledged.
+    SentOnce,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The last byte has been read; asking again would only tell of the end.
+    Ended,
+}
+
+/// What is known of a peer without reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It has sent bytes that are not read yet.
+    More,
+    /// It has ended its stream, perhaps behind bytes that are not read yet. It may want an answer.
+    Ended,
+    /// Its connection is reset: nobody is there.
+    Gone,
 }
 
 impl Stream {
@@ -37,41 +72,152 @@ impl Stream {
     ///
     /// Outside a tokio runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        Self::of(socket, Kind::Any)
+    }
+
+    /// As [`new`](Self::new), of a TCP socket with `TCP_NODELAY`: some calls can be spared.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn tcp(socket: OwnedFd) -> io::Result<Self> {
+        Self::of(socket, Kind::Prompt)
+    }
+
+    /// As [`tcp`](Self::tcp), of a socket over which nothing was sent: it gets its `TCP_NODELAY`
+    /// before the second send, which the first does not need.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn unsent_tcp(socket: OwnedFd) -> io::Result<Self> {
+        Self::of(socket, Kind::Unsent)
+    }
+
+    fn of(socket: OwnedFd, kind: Kind) -> io::Result<Self> {
         Ok(Self {
             io: register(socket)?,
+            kind: Cell::new(kind),
+            reading: Cell::new(Reading::Open),
         })
     }
 
     /// The socket without its registration, as another worker or process would take it.
     #[must_use]
     pub fn into_socket(self) -> OwnedFd {
+        self.hasten();
         self.io.into_inner()
     }
 
     /// Receives what is there, at most a whole buffer; 0 is the end of the peer's stream.
     pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.reading.get() == Reading::Ended {
+            return Poll::Ready(Ok(0));
+        }
         let fd = self.io.as_raw_fd();
         loop {
             let mut guard = ready!(self.io.poll_read_ready(cx))?;
+            let told = guard.ready();
             let result = recv(fd, buffer, MsgFlags::empty());
             // 0 is no proof of emptiness that anyone waits on: the stream has ended. And a read
             // stops short at urgent data.
             let emptied = |&n: &usize| 0 < n && n < buffer.len() && !self.is_urgent();
+            // What is told of the peer's last word before the socket is emptied stays so.
+            if told.is_read_closed() && result.as_ref().is_ok_and(emptied) && self.ends_well() {
+                self.reading.set(Reading::Ended);
+            }
             if let Some(result) = settle(result, &mut guard, emptied) {
                 return Poll::Ready(result);
             }
         }
     }
 
+    /// Whether the end that was told is the end of the stream: no reset, and no more to read.
+    ///
+    /// A unix socket's read stops short at descriptors that are sent along, too.
+    fn ends_well(&self) -> bool {
+        self.kind.get() != Kind::Any && self.io.try_io(Interest::ERROR, |_| Ok(())).is_err()
+    }
+
     /// Sends what the socket takes of `bytes`, at least one byte.
     pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.before_send();
         let fd = self.io.as_raw_fd();
         loop {
             let mut guard = ready!(self.io.poll_write_ready(cx))?;
             let result = send(fd, bytes, MsgFlags::MSG_NOSIGNAL);
             if let Some(result) = settle(result, &mut guard, |&n| n < bytes.len()) {
+                self.after_send(&result);
                 return Poll::Ready(result);
             }
+        }
+    }
+
+    /// Sends what the socket takes of these, one behind the other, in one call; at least one byte.
+    pub fn poll_send_all(
+        &self,
+        cx: &mut Context<'_>,
+        parts: [&[u8]; 3],
+    ) -> Poll<io::Result<usize>> {
+        self.before_send();
+        let fd = self.io.as_raw_fd();
+        let all: usize = parts.iter().map(|part| part.len()).sum();
+        let parts = parts.map(IoSlice::new);
+        loop {
+            let mut guard = ready!(self.io.poll_write_ready(cx))?;
+            let result = sendmsg::<()>(fd, &parts, &[], MsgFlags::MSG_NOSIGNAL, None);
+            if let Some(result) = settle(result, &mut guard, |&n| n < all) {
+                self.after_send(&result);
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    /// Waits until the peer says anything: bytes, or that it is gone. Reads nothing, and asks the
+    /// kernel nothing.
+    pub fn poll_word(&self, cx: &mut Context<'_>) -> Poll<io::Result<Word>> {
+        let ready = ready!(self.io.poll_read_ready(cx))?.ready();
+        if !ready.is_read_closed() {
+            return Poll::Ready(Ok(Word::More));
+        }
+        // A reset closes both directions, the end of the peer's stream only one.
+        let is_gone = match self.io.poll_write_ready(cx) {
+            Poll::Ready(Ok(guard)) => guard.ready().is_write_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        Poll::Ready(Ok(if is_gone { Word::Gone } else { Word::Ended }))
+    }
+
+    fn before_send(&self) {
+        if self.kind.get() == Kind::SentOnce {
+            self.hasten();
+        }
+    }
+
+    fn after_send(&self, result: &io::Result<usize>) {
+        if self.kind.get() == Kind::Unsent && result.is_ok() {
+            self.kind.set(Kind::SentOnce);
+        }
+    }
+
+    /// Has small pieces sent at once from now on.
+    ///
+    /// Linux holds a piece back only while a small one before it is not acknowledged, so the first
+    /// send of a connection goes out whole whatever is set.
+    fn hasten(&self) {
+        if matches!(self.kind.get(), Kind::Unsent | Kind::SentOnce) {
+            self.kind.set(Kind::Prompt);
+            // A connection that is gone refuses; the next call tells why.
+            let _ = SockRef::from(&self.io).set_tcp_nodelay(true);
         }
     }
 
@@ -84,6 +230,9 @@ impl Stream {
         pipe: &mut Pipe,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(pipe.is_empty(), "only the socket may be what blocks");
+        if self.reading.get() == Reading::Ended {
+            return Poll::Ready(Ok(0));
+        }
         loop {
             let mut guard = ready!(self.io.poll_read_ready(cx))?;
             let result = splice(&self.io, None, pipe.writer(), None, pipe.capacity(), SPLICE);
@@ -97,10 +246,12 @@ impl Stream {
     /// Sends what the socket takes out of a pipe that is not empty.
     pub fn poll_splice_to(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         debug_assert!(!pipe.is_empty(), "only the socket may be what blocks");
+        self.before_send();
         loop {
             let mut guard = ready!(self.io.poll_write_ready(cx))?;
             let result = splice(pipe.reader(), None, &self.io, None, pipe.len(), SPLICE);
             if let Some(result) = settle(result, &mut guard, |_| false) {
+                self.after_send(&result);
                 return Poll::Ready(result.inspect(|&n| pipe.drained(n)));
             }
         }
@@ -109,7 +260,37 @@ impl Stream {
     /// Whether the peer has sent urgent data, which may not be spliced. Once so, always so.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
+        // The first look is cheap, but the end of the peer's stream passes it, too.
+        let told = || self.io.ready(Interest::PRIORITY).now_or_never();
         self.io.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
+            && told().is_none_or(|told| told.is_ok_and(|guard| guard.ready().is_priority()))
+    }
+
+    /// Whether bytes have come that are not read yet. Asks the kernel: the reactor may not have told
+    /// of them yet.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        recv(self.io.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK).is_ok_and(|peeked| peeked > 0)
+    }
+
+    /// Bytes that were sent and that the peer has not acknowledged; 0 where that is not known.
+    #[must_use]
+    #[expect(unsafe_code, reason = "nix has no call for it")]
+    pub fn unacknowledged(&self) -> u64 {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the descriptor is open, and the call writes one integer to a place that has it.
+        let asked = unsafe { libc::ioctl(self.io.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        match asked {
+            0 => u64::try_from(bytes).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Whether the peer has ended its stream and every byte of it has been read. Asks the kernel.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.reading.get() == Reading::Ended
+            || recv(self.io.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK) == Ok(0)
     }
 
     /// Whether the peer, as far as is known, has neither sent anything unread nor closed.
@@ -234,6 +415,7 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
+    use nix::sys::socket::ControlMessage;
     use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
 
@@ -287,23 +469,126 @@ mod tests {
         assert!(!stream.is_quiet());
     }
 
-    #[actix::test]
-    async fn what_follows_urgent_data_needs_no_further_event() {
+    /// A stream and its peer.
+    fn pair(of: impl Fn(OwnedFd) -> io::Result<Stream>) -> (Stream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
+        (of(socket.into()).unwrap(), peer)
+    }
+
+    async fn received(stream: &Stream) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 100];
+        let received = poll_fn(|cx| stream.poll_recv(cx, &mut buffer));
+        let received = timeout(Duration::from_secs(20), received).await;
+        let len = received.expect("something comes")?;
+        Ok(buffer[..len].to_vec())
+    }
+
+    /// Waits until the reactor has told of the end, and of an error if there is one.
+    async fn told_of_the_end(stream: &Stream) {
+        let told = async {
+            while !stream.io.readable().await.unwrap().ready().is_read_closed() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let told = timeout(Duration::from_secs(20), told).await;
+        told.expect("the end is told");
+    }
+
+    #[actix::test]
+    async fn the_end_that_was_told_before_the_last_bytes_were_read_is_known() {
+        let (stream, mut peer) = pair(Stream::tcp);
+        peer.write_all(b"abc").unwrap();
+        drop(peer);
+        told_of_the_end(&stream).await;
+
+        assert_eq!(received(&stream).await.unwrap(), b"abc");
+        assert_eq!(stream.reading.get(), Reading::Ended);
+        assert_eq!(received(&stream).await.unwrap(), b"");
+    }
+
+    #[actix::test]
+    async fn what_came_before_the_end_is_read_whole() {
+        let (stream, mut peer) = pair(Stream::tcp);
+        peer.write_all(&[1; 250]).unwrap();
+        drop(peer);
+        told_of_the_end(&stream).await;
+
+        let mut lengths = Vec::new();
+        while lengths.last() != Some(&0) {
+            lengths.push(received(&stream).await.unwrap().len());
+        }
+        assert_eq!(lengths, [100, 100, 50, 0]);
+    }
+
+    #[actix::test]
+    async fn a_reset_behind_the_last_bytes_is_no_end() {
+        let (stream, mut peer) = pair(Stream::tcp);
+        peer.write_all(b"abc").unwrap();
+        let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
+        linger.unwrap();
+        drop(peer);
+        told_of_the_end(&stream).await;
+
+        let mut last = received(&stream).await;
+        while last.is_ok() {
+            assert_ne!(last.unwrap(), b"", "it looks finished");
+            last = received(&stream).await;
+        }
+        let error = last.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[actix::test]
+    async fn what_follows_descriptors_over_a_unix_socket_is_read() {
+        let (peer, socket) = std::os::unix::net::UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stream = Stream::new(socket.into()).unwrap();
+        let fds = [peer.as_raw_fd()];
+        let along = [ControlMessage::ScmRights(&fds)];
+        for (text, along) in [(b"abc", &along[..]), (b"def", &[])] {
+            let text = [IoSlice::new(text)];
+            sendmsg::<()>(peer.as_raw_fd(), &text, along, MsgFlags::empty(), None).unwrap();
+        }
+        peer.shutdown(Shutdown::Write).unwrap();
+        told_of_the_end(&stream).await;
+
+        let mut heard = Vec::new();
+        while heard.len() < 6 {
+            let more = received(&stream).await.unwrap();
+            assert!(!more.is_empty(), "the end came after {heard:?}");
+            heard.extend(more);
+        }
+        assert_eq!(heard, b"abcdef");
+    }
+
+    #[actix::test]
+    async fn only_a_second_send_needs_to_be_hastened() {
+        let (stream, _peer) = pair(Stream::unsent_tcp);
+        let mut prompt = Vec::new();
+        for _ in 0..3 {
+            let sent = poll_fn(|cx| stream.poll_send(cx, b"x")).await;
+            assert_eq!(sent.unwrap(), 1);
+            prompt.push(SockRef::from(&stream.io).tcp_nodelay().unwrap());
+        }
+        assert_eq!(prompt, [false, true, true]);
+
+        let (stream, _peer) = pair(Stream::unsent_tcp);
+        let socket = stream.into_socket();
+        assert!(SockRef::from(&socket).tcp_nodelay().unwrap());
+    }
+
+    #[actix::test]
+    async fn what_follows_urgent_data_needs_no_further_event() {
+        let (stream, mut peer) = pair(Stream::tcp);
         peer.write_all(b"abc").unwrap();
         SockRef::from(&peer).send_out_of_band(b"!").unwrap();
         peer.write_all(b"def").unwrap();
-        let stream = Stream::new(socket.into()).unwrap();
         let mut heard = Vec::new();
         while heard.len() < 6 {
-            let mut buffer = [0; 100];
-            let received = poll_fn(|cx| stream.poll_recv(cx, &mut buffer));
-            let received = timeout(Duration::from_secs(20), received).await;
-            let len = received.expect("the rest comes").unwrap();
-            heard.extend_from_slice(&buffer[..len]);
+            heard.extend(received(&stream).await.unwrap());
         }
         assert_eq!(heard, b"abcdef");
     }

@@ -74,8 +74,7 @@ impl From<io::Error> for ConnectError {
 /// Connects to a host within `deadline`, name resolution included.
 ///
 /// Of a name's addresses the first that accepts is taken. `mark` is the socket's `SO_MARK`. The
-/// connection is registered with the worker that calls this, and sends small pieces at once
-/// (`TCP_NODELAY`).
+/// connection is registered with the worker that calls this, and sends small pieces at once.
 ///
 /// # Errors
 ///
@@ -129,22 +128,23 @@ async fn connect_tcp(address: SocketAddr, mark: Option<u32>) -> Result<Stream, C
 fn begin_tcp(address: SocketAddr, mark: Option<u32>) -> Result<Stream, ConnectError> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, NON_BLOCKING, Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
     if let Some(mark) = mark {
         socket.set_mark(mark).map_err(ConnectError::Failed)?;
     }
-    begin(socket, &address.into())
+    begun(&socket, &address.into())?;
+    Ok(Stream::unsent_tcp(socket.into())?)
 }
 
 fn begin_unix(path: &Path) -> Result<Stream, ConnectError> {
     let socket = Socket::new(Domain::UNIX, NON_BLOCKING, None)?;
-    begin(socket, &SockAddr::unix(path)?)
+    begun(&socket, &SockAddr::unix(path)?)?;
+    Ok(Stream::new(socket.into())?)
 }
 
-fn begin(socket: Socket, address: &SockAddr) -> Result<Stream, ConnectError> {
+fn begun(socket: &Socket, address: &SockAddr) -> io::Result<()> {
     match socket.connect(address) {
-        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error.into()),
-        _ => Ok(Stream::new(socket.into())?),
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -163,12 +163,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tcp_host_is_connected_to_without_delay() {
+    async fn a_tcp_host_is_connected_to_and_nothing_is_delayed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stream = connect(&tcp(address), DEADLINE, None).await.unwrap();
         assert_eq!(stream.peer_address().unwrap(), Some(address));
-        assert!(socket2::SockRef::from(&stream).tcp_nodelay().unwrap());
+        let socket = stream.into_socket();
+        assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
     }
 
     #[tokio::test]
