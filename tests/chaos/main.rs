@@ -260,6 +260,8 @@ async fn a_root_that_panics_ends_the_proxy_with_a_reason() {
     let origin = Origin::echoing().await;
     let proxy = proxy("LB_LEAST_CONNECTION", &[origin.address]).await;
     let to = address(&proxy, "app").await;
+    let mut standing = TcpStream::connect(to).await.unwrap();
+    assert!(still_served(&mut standing).await);
 
     assert!(fault::panic_one("Root"));
 
@@ -268,6 +270,8 @@ async fn a_root_that_panics_ends_the_proxy_with_a_reason() {
         .unwrap_err()
         .to_string();
     assert!(reason.contains("injected fault in Root"), "{reason}");
+    let end = soon("the cut", standing.read(&mut [0])).await;
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
     until("nothing listens", || async {
         TcpStream::connect(to).await.is_err()
     })
