@@ -39,8 +39,8 @@
 //! |---|---|---|
 //! | 7 doors | this file, `main`, [`cli`] | process, arguments, signals, exit codes |
 //! | 6 actors | [`actor`] | mailboxes and ownership; the only room, besides the doors, that names actix |
-//! | 5 path | [`proxy`] | the way of a connection |
-//! | 4 far side | [`upstream`] | connecting to hosts |
+//! | 5 path | [`proxy`] | the way of a connection and of a request |
+//! | 4 far side | [`upstream`] | connecting to hosts, idle connections to them |
 //! | 3 means | [`net`] [`filter`] | sockets; hooks on requests |
 //! | 2 decisions | [`route`] [`cluster`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
 //! | 1 shapes | [`config`] [`protocol`] | text and bytes made types |
@@ -74,8 +74,10 @@ pub mod telemetry;
 pub mod upstream;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use crate::actor::root;
@@ -83,8 +85,11 @@ pub use crate::actor::root::ApplyError;
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
 pub use crate::cluster::Health;
 pub use crate::config::{Change, HostAddress, Plan};
+use crate::filter::Registry;
 pub use crate::name::{ClusterName, ListenerName};
 use crate::supervise::Exit;
+use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::log::Roller;
 
 /// How long the connections of a listener that was taken down may last (default of `start`).
 const DRAIN_TIME: Duration = Duration::from_secs(600);
@@ -98,6 +103,9 @@ pub struct Proxy {
     workers: usize,
     max_connections: usize,
     drain_time: Duration,
+    filters: Registry,
+    access: AccessLogs,
+    log_directory: Option<PathBuf>,
     log: slog::Logger,
 }
 
@@ -107,6 +115,9 @@ impl Default for Proxy {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: MAX_CONNECTIONS,
             drain_time: DRAIN_TIME,
+            filters: Registry::default(),
+            access: AccessLogs::new(Roller::default(), TimeZone::system()),
+            log_directory: None,
             log: slog::Logger::root(slog::Discard, slog::o!()),
         }
     }
@@ -147,6 +158,29 @@ impl Proxy {
         self
     }
 
+    /// Stream filters of the caller's own, by the names that configurations give them (default:
+    /// none).
+    #[must_use]
+    pub fn stream_filters(mut self, filters: Registry) -> Self {
+        self.filters = filters;
+        self
+    }
+
+    /// Where access logs are opened. Whoever gives this may reopen them, hear what they lost, and
+    /// close them at the end (default: they roll once a day, and are closed with the proxy).
+    #[must_use]
+    pub fn access_logs(mut self, access: AccessLogs) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Where access logs without a path go, as `LISTENER_access.log` (default: to stderr).
+    #[must_use]
+    pub fn log_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.log_directory = Some(directory.into());
+        self
+    }
+
     /// Where the proxy writes its lines (default: nowhere).
     #[must_use]
     pub fn logger(mut self, log: slog::Logger) -> Self {
@@ -176,12 +210,18 @@ impl Proxy {
             workers,
             max_connections,
             drain_time,
+            filters,
+            access,
+            log_directory,
             log,
         } = self;
         let options = root::Options {
             workers,
             max_connections,
             drain_time,
+            filters,
+            access,
+            log_directory,
             log,
         };
         let (root, mut life) = root::start(options);

@@ -95,7 +95,7 @@ impl Duty {
     }
 
     fn said(&self, what: &dyn std::fmt::Display) -> String {
-        format!("listener `{}`: {what}", self.post.settings.load().name)
+        format!("listener `{}`: {what}", self.post.settings().name)
     }
 
     /// Waits for one connection, takes those that are there already too, and admits them.

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Health, HostSet, Limits};
+use crate::cluster::{Health, Host, HostSet, Limits};
 use crate::config;
 use crate::name::ClusterName;
 
@@ -39,6 +39,17 @@ impl Shelf {
     #[must_use]
     pub(crate) fn all(&self) -> Arc<HashMap<ClusterName, Current>> {
         self.0.load_full()
+    }
+
+    /// Whether any cluster has this very host.
+    #[must_use]
+    pub(crate) fn has(&self, host: &Host) -> bool {
+        let clusters = self.0.load();
+        let mut all = clusters.values().map(|current| current.load());
+        all.any(|cluster| {
+            let found = cluster.hosts.find(host.address());
+            found.is_some_and(|found| found.is(host))
+        })
     }
 
     /// The cluster of that name.

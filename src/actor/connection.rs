@@ -1,8 +1,9 @@
-//! One downstream connection, as an actor: asks for a host, connects to it, and relays.
+//! One downstream connection, as an actor: serves its requests, or relays its bytes to a host.
 //!
 //! In: nothing; its lane may end it at any await. Out: asks to this worker's clusters. It lives as
 //! long as its one future, and is never restarted: its peer notices, and connects again.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,14 +12,16 @@ use actix::prelude::*;
 use slog::Level;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::actor::connections::{Accepted, Progress, Setting};
+use crate::actor::connections::{Accepted, Progress};
 use crate::actor::logger::Event;
-use crate::cluster::{Host, Lease, Work};
+use crate::actor::setting::Setting;
+use crate::cluster::{Host, Work};
 use crate::config::{self, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
+use crate::proxy::http::{self, Served};
 use crate::proxy::{Ended, Relay, target};
-use crate::upstream::{self, ConnectError, Hosts, PickError, Picked};
+use crate::upstream::{self, ConnectError, Held, Hosts, PickError, Picked};
 
 /// Hosts that one connection tries, at most; MOSN's figure.
 const TRIES: usize = 3;
@@ -30,7 +33,7 @@ pub(super) struct Connection {
     setting: Rc<Setting>,
     progress: Rc<Progress>,
     /// Once a host is reached; counts on it until the actor is dropped, whatever became of it.
-    lease: Option<Lease>,
+    held: Option<Held>,
     /// Given back with the actor, too.
     _permit: OwnedSemaphorePermit,
 }
@@ -43,15 +46,59 @@ impl Connection {
             stream: Some(stream),
             setting,
             progress,
-            lease: None,
+            held: None,
             _permit: permit,
         }
     }
 
-    fn relay(&mut self, downstream: Stream, reached: Reached, ctx: &mut Context<Self>) {
-        let Reached { upstream, lease } = reached;
-        self.lease = Some(lease);
-        let relay = Relay::new(downstream, upstream, Rc::clone(&self.progress.flow));
+    /// Serves requests, until the connection is over or becomes a relay.
+    fn serve(&self, stream: Stream, ctx: &mut Context<Self>) {
+        let served = http::serve(http::Connection {
+            id: self.setting.next_connection(),
+            setting: Rc::clone(&self.setting),
+            stream,
+            flow: Rc::clone(&self.progress.flow),
+            goodbye: Rc::clone(&self.setting.goodbye),
+            addresses: OnceCell::default(),
+        });
+        ctx.spawn(
+            served
+                .into_actor(self)
+                .map(|served, this, ctx| match served {
+                    Served::Closed => ctx.stop(),
+                    Served::Tunnel(tunnel) => {
+                        let (upstream, held) = tunnel.upstream.into_parts();
+                        this.held = Some(held);
+                        let flow = Rc::clone(&this.progress.flow);
+                        let relay = Relay::new(tunnel.downstream, upstream, flow);
+                        this.relay(
+                            relay.after(tunnel.from_downstream, tunnel.from_upstream),
+                            ctx,
+                        );
+                    }
+                }),
+        );
+    }
+
+    /// Reaches a host and relays to it.
+    fn open(&self, downstream: Stream, ctx: &mut Context<Self>) {
+        // Two futures, not one: an idle connection must not hold the memory of its beginning.
+        let (setting, progress) = (Rc::clone(&self.setting), Rc::clone(&self.progress));
+        let open = async move {
+            let reached = open(&downstream, &setting, &progress).await;
+            reached.map(|reached| (downstream, reached))
+        };
+        ctx.spawn(open.into_actor(self).map(|opened, this, ctx| match opened {
+            Some((downstream, Reached { upstream, held })) => {
+                this.held = Some(held);
+                let flow = Rc::clone(&this.progress.flow);
+                this.relay(Relay::new(downstream, upstream, flow), ctx);
+            }
+            None => ctx.stop(),
+        }));
+    }
+
+    fn relay(&mut self, relay: Relay, ctx: &mut Context<Self>) {
         ctx.spawn(relay.into_actor(self).map(|ended, this, ctx| {
             this.ended(&ended);
             ctx.stop();
@@ -59,7 +106,7 @@ impl Connection {
     }
 
     fn ended(&self, ended: &Ended) {
-        let Some(lease) = &self.lease else {
+        let Some(Held { lease, .. }) = &self.held else {
             return;
         };
         let flow = &self.progress.flow;
@@ -77,23 +124,19 @@ impl Actor for Connection {
         let Some(downstream) = self.stream.take() else {
             return;
         };
-        // Two futures, not one: an idle connection must not hold the memory of its beginning.
-        let (setting, progress) = (Rc::clone(&self.setting), Rc::clone(&self.progress));
-        let open = async move {
-            let reached = open(&downstream, &setting, &progress).await;
-            reached.map(|reached| (downstream, reached))
-        };
-        ctx.spawn(open.into_actor(self).map(|opened, this, ctx| match opened {
-            Some((downstream, reached)) => this.relay(downstream, reached, ctx),
-            None => ctx.stop(),
-        }));
+        let settings = self.setting.post.settings();
+        self.progress.idle_timeout.set(settings.idle_timeout);
+        match settings.filter {
+            NetworkFilter::Close => ctx.stop(),
+            NetworkFilter::Proxy(_) => self.serve(downstream, ctx),
+            NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
+        }
     }
 }
 
 /// Connects to a host of the cluster that the listener names; `None` closes the connection.
 async fn open(downstream: &Stream, setting: &Setting, progress: &Progress) -> Option<Reached> {
-    let settings = setting.post.settings.load_full();
-    progress.idle_timeout.set(settings.idle_timeout);
+    let settings = setting.post.settings();
     let cluster = cluster_of(&settings, downstream)?;
     match reach(setting, cluster, progress).await {
         Ok(reached) => Some(reached),
@@ -118,10 +161,10 @@ fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option
     }
 }
 
-/// An upstream connection and the lease that counts it.
+/// An upstream connection, and what counts it.
 struct Reached {
     upstream: Stream,
-    lease: Lease,
+    held: Held,
 }
 
 /// Why no host could be reached.
@@ -136,6 +179,9 @@ enum Unreached {
     /// No host is to blame, and none would help.
     #[error("{0}")]
     Exhausted(ConnectError),
+    /// The cluster has as many connections as it may.
+    #[error("its limit of connections is reached")]
+    Overflow,
     #[error(transparent)]
     Pick(#[from] PickError),
 }
@@ -145,7 +191,7 @@ impl Unreached {
         let text = format!("listener `{listener}`: no upstream in cluster `{cluster}`: {self}");
         match self {
             Self::Exhausted(_) => Event::exhausted(text),
-            Self::Connect { .. } | Self::Pick(_) => Event {
+            Self::Connect { .. } | Self::Overflow | Self::Pick(_) => Event {
                 level: Level::Error,
                 tag: "mosn.proxy.upstream_conn_failed",
                 kind: cluster.to_string(),
@@ -166,17 +212,22 @@ async fn reach(
     while tried.len() < TRIES {
         let picked = setting.directory.pick(cluster, &tried, Work::Relay);
         let Picked {
-            lease, settings, ..
+            lease,
+            settings,
+            limits,
         } = match picked.await {
             Ok(picked) => picked,
             // The hosts are exhausted: what the last of them said tells more.
             Err(PickError::NoHost { .. }) if last.is_some() => break,
             Err(error) => return Err(error.into()),
         };
+        let permit = limits.connection(settings.limits.connections);
+        let permit = permit.ok_or(Unreached::Overflow)?;
         match upstream::connect(lease.address(), settings.connect_timeout, settings.mark).await {
             Ok(upstream) => {
                 progress.also_limit(settings.idle_timeout);
-                return Ok(Reached { upstream, lease });
+                let held = Held { lease, permit };
+                return Ok(Reached { upstream, held });
             }
             Err(error @ ConnectError::Exhausted(_)) => return Err(Unreached::Exhausted(error)),
             Err(error) => {

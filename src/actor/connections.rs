@@ -13,15 +13,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use crate::actor::cluster::Directory;
 use crate::actor::connection::Connection;
 use crate::actor::listeners::Post;
-use crate::actor::logger::{self, Event};
-use crate::actor::slot::Slot;
+use crate::actor::setting::Setting;
 use crate::actor::supervisor::{Group, Key, Life, run};
 use crate::net::Stream;
 use crate::proxy::Flow;
@@ -31,40 +28,6 @@ use crate::telemetry::counters::ListenerCounters;
 /// How often idle connections are looked for, and bytes are added to the counters. An idle time
 /// is kept to within this.
 const TICK: Duration = Duration::from_secs(1);
-
-/// What the connections of a lane share.
-#[derive(Clone)]
-pub(super) struct Setting {
-    /// The listener; its settings are read anew by each connection.
-    pub post: Arc<Post>,
-    /// This worker's counters of it.
-    pub counters: Arc<ListenerCounters>,
-    /// This worker's clusters.
-    pub directory: Directory,
-    /// Where events go.
-    pub logger: Slot<logger::Handle>,
-    /// Where a connection says how it went, at debug level.
-    pub log: slog::Logger,
-}
-
-impl Setting {
-    /// Tells the logger of something that may happen to every connection.
-    pub(super) fn note(&self, event: Event) {
-        if let Some(logger) = self.logger.get() {
-            logger.note(event);
-        }
-    }
-
-    fn note_panic(&self, text: &str) {
-        let name = &self.post.settings.load().name;
-        self.note(Event {
-            level: Level::Error,
-            tag: "mosn.proxy.panic",
-            kind: name.to_string(),
-            text: format!("a connection of listener `{name}` panicked: {text}"),
-        });
-    }
-}
 
 /// Starts the actor on the current worker; it takes over whatever is admitted already.
 pub(super) fn start(admitted: Rc<Admitted>) -> Life {
@@ -201,6 +164,11 @@ impl Admitted {
         });
     }
 
+    /// Wishes that they end at their next rest.
+    pub(super) fn say_goodbye(&self) {
+        self.setting.goodbye.say();
+    }
+
     /// Waits until none is left, for so long after the first time that this was asked; whether
     /// none is.
     pub(super) async fn emptied_within(&self, time: Duration) -> bool {
@@ -257,10 +225,17 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::actor::cluster::Directory;
     use crate::actor::clusters::Snapshot;
+    use crate::actor::routers::Tables;
+    use crate::actor::setting::Numbers;
+    use crate::actor::slot::Slot;
     use crate::actor::{cluster, listeners};
     use crate::cluster::HostSet;
     use crate::config::{self, Bind, Listener};
+    use crate::proxy::http::Fitting;
+    use crate::telemetry::access_log::WorkerLines;
+    use crate::upstream::Pools;
 
     /// A lane of a listener without sockets, and one connection through it.
     struct Site {
@@ -277,8 +252,16 @@ mod tests {
             let post = post(idle_timeout).await;
             let admitted = Rc::new(Admitted::new(Setting {
                 counters: Arc::clone(&post.counters[0]),
+                requests: Arc::clone(&post.requests[0]),
                 post,
                 directory,
+                pools: Pools::default(),
+                tables: Tables::default(),
+                lines: WorkerLines::default(),
+                goodbye: Rc::default(),
+                numbers: Numbers::default(),
+                aside: Group::new(|_, _| {}),
+                open: RefCell::default(),
                 logger: Slot::default(),
                 log: slog::Logger::root(slog::Discard, slog::o!()),
             }));
@@ -319,7 +302,12 @@ mod tests {
             idle_timeout: Some(idle_timeout),
             ..Listener::new("app", ([127, 0, 0, 1], 0).into(), "origins")
         };
-        let posts = listeners::bind(&slot, vec![Arc::new(listener)], vec![]).await;
+        let posts = listeners::bind(
+            &slot,
+            vec![Arc::new(Fitting::bare(Arc::new(listener)))],
+            vec![],
+        )
+        .await;
         posts.unwrap().remove(0)
     }
 

@@ -7,11 +7,18 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use crate::actor::cluster::Directory;
-use crate::actor::connections::{Admitted, Setting};
+use crate::actor::connections::Admitted;
 use crate::actor::listeners::Post;
+use crate::actor::setting::{Numbers, Setting};
+use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
+use crate::cluster::Host;
+use crate::telemetry::access_log::WorkerLines;
+use crate::upstream::Pools;
 
 /// The hall of one worker's thread.
 #[derive(Clone, Default)]
@@ -22,6 +29,8 @@ struct Inner {
     /// One a listener, also of those that were taken down and drain.
     admitted: RefCell<Vec<Rc<Admitted>>>,
     directory: Directory,
+    pools: Pools,
+    lines: WorkerLines,
 }
 
 thread_local! {
@@ -39,6 +48,23 @@ impl Hall {
         &self.0.directory
     }
 
+    /// Closes upstream connections as soon as their peers do. Never ready.
+    pub(super) fn poll_keep(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.pools.poll_keep(cx)
+    }
+
+    /// A tick has passed: closes upstream connections that are idle too long, and hands what was
+    /// logged to the writers.
+    pub(super) fn tick(&self) {
+        self.0.pools.sweep(Instant::now());
+        self.0.lines.flush();
+    }
+
+    /// Closes the idle connections to hosts that are in no cluster any more.
+    pub(super) fn forget_hosts(&self, stays: impl Fn(&Host) -> bool) {
+        self.0.pools.retain(stays);
+    }
+
     /// What came by this listener so far; nothing when it is new.
     pub(super) fn admitted(&self, post: &Arc<Post>, orders: &Orders) -> Rc<Admitted> {
         let mut all = self.0.admitted.borrow_mut();
@@ -49,7 +75,15 @@ impl Hall {
         let admitted = Rc::new(Admitted::new(Setting {
             post: Arc::clone(post),
             counters: Arc::clone(&post.counters[orders.index]),
+            requests: Arc::clone(&post.requests[orders.index]),
             directory: self.0.directory.clone(),
+            pools: self.0.pools.clone(),
+            tables: orders.tables.clone(),
+            lines: self.0.lines.clone(),
+            goodbye: Rc::default(),
+            numbers: Numbers::of(Arc::clone(&orders.numbers)),
+            aside: Group::new(|_, _| {}),
+            open: RefCell::default(),
             logger: orders.logger.clone(),
             log: orders.log.clone(),
         }));

@@ -48,7 +48,7 @@ pub(super) enum State {
 /// Makes a lane, and the specification by which the worker starts it.
 pub(super) fn child(admitted: Rc<Admitted>, state: State, orders: &Orders) -> (Lane, ChildSpec) {
     let post = Arc::clone(admitted.post());
-    let name = post.settings.load().name.clone();
+    let name = post.settings().name.clone();
     let lane = Lane {
         // Two posts of one name may live at once: the old one drains.
         id: format!("lane {name} #{}", post.generation).into(),
@@ -114,6 +114,7 @@ impl Lane {
     /// Takes what is queued at the socket, and nothing after it.
     pub(super) async fn stop_accepting(&self) {
         self.state.set(State::Draining);
+        self.admitted.say_goodbye();
         if let Some(supervisor) = self.supervisor.get() {
             // A lane that is just restarting reads its state and starts no acceptor.
             let _ = supervisor.remove(ACCEPTOR).await;

@@ -15,23 +15,32 @@ use crate::actor::supervisor::{Life, run};
 use crate::config::{self, Address, Bind};
 use crate::name::ListenerName;
 use crate::net::{self, Listening};
-use crate::telemetry::counters::ListenerCounters;
+use crate::proxy::http::Fitting;
+use crate::telemetry::counters::{HttpCounters, ListenerCounters};
 
 /// A listener as the workers see it.
 #[derive(Debug)]
 pub(crate) struct Post {
     /// Told apart from an earlier listener of the same name.
     pub generation: u64,
-    /// Of the plan; a change of them holds for connections that come later.
-    pub settings: ArcSwap<config::Listener>,
+    /// Its settings; a change of them holds for connections and requests that come later.
+    pub fitting: ArcSwap<Fitting>,
     /// One a worker over TCP; one for all over a unix socket. None when it is virtual, or taken
     /// down: then each closes as its acceptor lets go of it.
     sockets: ArcSwap<Vec<Arc<Listening>>>,
     /// One a worker.
     pub counters: Vec<Arc<ListenerCounters>>,
+    /// One a worker, too.
+    pub requests: Vec<Arc<HttpCounters>>,
 }
 
 impl Post {
+    /// What the plan says of it.
+    #[must_use]
+    pub(crate) fn settings(&self) -> Arc<config::Listener> {
+        Arc::clone(&self.fitting.load().listener)
+    }
+
     /// The socket that a worker accepts on.
     #[must_use]
     pub(crate) fn socket(&self, worker: usize) -> Option<Arc<Listening>> {
@@ -87,7 +96,7 @@ pub(super) struct Handle(Addr<Listeners>);
 /// [`BindError`] names the listener; every socket bound on the way is closed again.
 pub(super) async fn bind(
     listeners: &Slot<Handle>,
-    wanted: Vec<Arc<config::Listener>>,
+    wanted: Vec<Arc<Fitting>>,
     leaving: Vec<ListenerName>,
 ) -> Result<Vec<Arc<Post>>, BindError> {
     let bind = BindAll { wanted, leaving };
@@ -126,7 +135,7 @@ pub(super) struct Edition {
     /// Listeners that [`bind`] prepared.
     pub added: Vec<Arc<Post>>,
     /// New settings of listeners that keep their sockets.
-    pub changed: Vec<Arc<config::Listener>>,
+    pub changed: Vec<Arc<Fitting>>,
     /// Listeners that accept no more.
     pub removed: Vec<ListenerName>,
 }
@@ -158,19 +167,19 @@ impl Listeners {
 
     fn bind(&self, BindAll { wanted, leaving }: BindAll) -> Result<Vec<Arc<Post>>, BindError> {
         let mut posts = Vec::clone(&self.board.posts());
-        posts.retain(|post| leaving.contains(&post.settings.load().name));
-        let post = |settings: Arc<config::Listener>| {
-            let sockets =
-                self.sockets(&settings, &mut posts)
-                    .map_err(|error| BindError::Address {
-                        name: settings.name.clone(),
-                        error,
-                    })?;
+        posts.retain(|post| leaving.contains(&post.settings().name));
+        let post = |fitting: Arc<Fitting>| {
+            let sockets = self.sockets(&fitting.listener, &mut posts);
+            let sockets = sockets.map_err(|error| BindError::Address {
+                name: fitting.listener.name.clone(),
+                error,
+            })?;
             Ok(Arc::new(Post {
                 generation: self.board.0.generations.fetch_add(1, Relaxed) + 1,
-                settings: ArcSwap::new(settings),
+                fitting: ArcSwap::new(fitting),
                 sockets: ArcSwap::new(sockets),
                 counters: (0..self.workers).map(|_| Arc::default()).collect(),
+                requests: (0..self.workers).map(|_| Arc::default()).collect(),
             }))
         };
         wanted.into_iter().map(post).collect()
@@ -184,7 +193,7 @@ impl Actor for Listeners {
 #[derive(Clone, Message)]
 #[rtype(result = "Result<Vec<Arc<Post>>, BindError>")]
 struct BindAll {
-    wanted: Vec<Arc<config::Listener>>,
+    wanted: Vec<Arc<Fitting>>,
     leaving: Vec<ListenerName>,
 }
 
@@ -204,18 +213,16 @@ impl Handler<Edition> for Listeners {
         // A question asked twice must not publish twice, nor take down what it has published.
         let new = |post: &Arc<Post>| edition.added.iter().any(|added| Arc::ptr_eq(added, post));
         posts.retain(|post| {
-            let stays = new(post) || !edition.removed.contains(&post.settings.load().name);
+            let stays = new(post) || !edition.removed.contains(&post.settings().name);
             if !stays {
                 post.sockets.store(Arc::default());
             }
             stays
         });
-        for settings in edition.changed {
-            if let Some(post) = posts
-                .iter()
-                .find(|post| post.settings.load().name == settings.name)
-            {
-                post.settings.store(settings);
+        for fitting in edition.changed {
+            let name = &fitting.listener.name;
+            if let Some(post) = posts.iter().find(|post| post.settings().name == *name) {
+                post.fitting.store(fitting);
             }
         }
         let known = |post: &Arc<Post>| posts.iter().any(|held| Arc::ptr_eq(held, post));
@@ -233,9 +240,10 @@ impl Handler<Edition> for Listeners {
 mod tests {
     use super::*;
 
-    fn wanted(address: &str) -> Arc<config::Listener> {
+    fn wanted(address: &str) -> Arc<Fitting> {
         let address = address.parse().unwrap();
-        Arc::new(config::Listener::new("app", address, "origins"))
+        let listener = config::Listener::new("app", address, "origins");
+        Arc::new(Fitting::bare(Arc::new(listener)))
     }
 
     #[actix::test]

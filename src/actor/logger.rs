@@ -12,6 +12,7 @@ use slog::Level;
 
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{Life, run};
+use crate::telemetry::access_log::AccessLogs;
 
 /// How long events of one kind are gathered into one line.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -20,9 +21,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 const MAILBOX: usize = 1024;
 
 /// Starts the actor and fills `slot` with the door to it.
-pub(super) fn start(log: slog::Logger, slot: &Slot<Handle>) -> Life {
+pub(super) fn start(log: slog::Logger, access: AccessLogs, slot: &Slot<Handle>) -> Life {
     let (address, life) = run(|_| Logger {
         log,
+        access,
         recent: HashMap::new(),
     });
     slot.fill(Handle(address));
@@ -69,6 +71,8 @@ impl Event {
 
 struct Logger {
     log: slog::Logger,
+    /// They cannot say themselves what they lost.
+    access: AccessLogs,
     /// Per tag and kind: the last event of the running window, and how many were not written.
     recent: HashMap<(&'static str, String), (Event, u64)>,
 }
@@ -95,6 +99,11 @@ impl Actor for Logger {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(WINDOW, |this, _| {
+            for loss in this.access.losses() {
+                slog::error!(this.log, "{loss}"; "tag" => "access_log");
+            }
+        });
     }
 }
 

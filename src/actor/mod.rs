@@ -14,6 +14,8 @@ mod lane;
 mod listeners;
 mod logger;
 pub mod root;
+mod routers;
+mod setting;
 mod slot;
 pub mod supervisor;
 mod threads;

@@ -9,7 +9,7 @@ use crate::actor::listeners::Post;
 use crate::actor::supervisor::Node;
 use crate::cluster::{Health, Host};
 use crate::name::{ClusterName, ListenerName};
-use crate::telemetry::counters::ListenerTotals;
+use crate::telemetry::counters::{HttpTotals, ListenerTotals};
 
 /// Everything at one moment. Counts are read while they change, so they need not add up.
 #[derive(Clone, Debug, Serialize)]
@@ -32,13 +32,17 @@ pub struct ListenerView {
     /// What it counted.
     #[serde(flatten)]
     pub totals: ListenerTotals,
+    /// What it counted of its requests, if it speaks HTTP.
+    pub requests: HttpTotals,
 }
 
 impl ListenerView {
     pub(crate) fn of(post: &Post) -> Self {
-        let settings = post.settings.load();
+        let settings = post.settings();
         let mut totals = ListenerTotals::default();
         post.counters.iter().for_each(|counted| totals += counted);
+        let mut requests = HttpTotals::default();
+        post.requests.iter().for_each(|counted| requests += counted);
         let address = post
             .local_address()
             .unwrap_or_else(|| settings.address.clone());
@@ -46,6 +50,7 @@ impl ListenerView {
             name: settings.name.clone(),
             address: address.to_string(),
             totals,
+            requests,
         }
     }
 }
@@ -74,6 +79,10 @@ pub struct HostView {
     pub connections_total: u64,
     /// Of those begun, the ones that could not be made.
     pub connections_failed: u64,
+    /// Requests that it is carrying.
+    pub requests_active: u64,
+    /// Requests begun on it.
+    pub requests_total: u64,
 }
 
 impl ClusterView {
@@ -95,6 +104,8 @@ impl ClusterView {
             connections_active: host.load().active_connections(),
             connections_total: host.load().connections(),
             connections_failed: host.load().connect_failures(),
+            requests_active: host.load().active_requests(),
+            requests_total: host.load().requests(),
         };
         Self {
             name: snapshot.settings.name.clone(),

@@ -7,8 +7,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -21,6 +23,7 @@ use crate::actor::hall::Hall;
 use crate::actor::lane::{self, Lane, State};
 use crate::actor::listeners::{Board, Post};
 use crate::actor::logger;
+use crate::actor::routers::Tables;
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{self, ChildSpec, Life, View, run};
 use crate::name::ClusterName;
@@ -33,6 +36,9 @@ const POLICY: Policy = Policy {
     within: Duration::from_secs(10),
 };
 
+/// How often upstream connections and access logs are looked after.
+const TICK: Duration = Duration::from_secs(1);
+
 /// What every worker is made from.
 #[derive(Clone)]
 pub(super) struct Orders {
@@ -42,6 +48,10 @@ pub(super) struct Orders {
     pub shelf: Shelf,
     /// The listeners there are.
     pub board: Board,
+    /// The routes there are.
+    pub tables: Tables,
+    /// Where connections and requests get their numbers.
+    pub numbers: Arc<AtomicU64>,
     /// How many more connections the process takes.
     pub admission: Arc<Semaphore>,
     /// How long the connections of a listener that was taken down may last.
@@ -173,6 +183,8 @@ impl Crew {
         let supervisor = self.supervisor.borrow().clone();
         let supervisor = supervisor.ok_or("the worker is still starting")?;
         self.reconcile_clusters(&supervisor).await?;
+        let shelf = &self.orders.shelf;
+        self.hall.forget_hosts(|host| shelf.has(host));
         self.reconcile_lanes(&supervisor).await
     }
 
@@ -313,6 +325,9 @@ impl Actor for Roster {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.crew.draining().iter().for_each(Lane::unwatch);
         self.see_off(ctx);
+        ctx.run_interval(TICK, |this, _| this.crew.hall.tick());
+        let hall = self.crew.hall.clone();
+        ctx.spawn(poll_fn(move |cx| hall.poll_keep(cx)).into_actor(self));
     }
 }
 

@@ -13,6 +13,7 @@ use super::settings::{self, Settings};
 use super::signals::Signals;
 use super::{Exit, limits, logging, print, tree};
 use crate::config::{self, Diagnostics, Plan, Severity};
+use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
 
 /// Runs a proxy until it ends.
@@ -75,13 +76,21 @@ fn boot(
     close(early_log);
     logging::adopt_process(&log, handle.level());
     say_what_has_no_effect(&log, arguments, &diagnostics);
-    let life = || actix_rt::System::new().block_on(run(plan, settings, &paths, &log, &handle));
+    let access = AccessLogs::new(plan.server.log.roller, jiff::tz::TimeZone::system());
+    let logs = Logs {
+        log: &log,
+        handle: &handle,
+        access: &access,
+    };
+    let life = || actix_rt::System::new().block_on(run(plan, settings, &paths, &logs));
     // The panic hook has said where.
     let panicked = |_| Err("the control thread panicked".to_owned());
     let ended = catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(panicked);
     if let Err(reason) = &ended {
         crit!(log, "{}", reason);
     }
+    // An output that is stuck has had its time.
+    let _flushed = access.close(CLOSE_DEADLINE);
     close(&handle);
     match ended {
         Ok(exit) => exit,
@@ -91,14 +100,21 @@ fn boot(
     }
 }
 
+/// Where a running process writes.
+struct Logs<'l> {
+    log: &'l Logger,
+    handle: &'l LogHandle,
+    access: &'l AccessLogs,
+}
+
 /// Runs the tree; an error is why there never was one.
 async fn run(
     plan: Plan,
     settings: &Settings,
     paths: &ControlPaths,
-    log: &Logger,
-    handle: &LogHandle,
+    logs: &Logs<'_>,
 ) -> Result<Exit, String> {
+    let log = logs.log;
     // Before anything is bound, so that no signal finds the process without an answer.
     let mut signals =
         Signals::listen().map_err(|error| format!("cannot handle signals: {error}"))?;
@@ -107,6 +123,12 @@ async fn run(
         workers: limits::workers(plan.server.workers),
         max_connections: limits::connections(settings.max_connections, log),
         drain_time: settings.drain_time,
+        access: logs.access.clone(),
+        log_directory: paths
+            .log
+            .parent()
+            .unwrap_or_else(|| Path::new("/"))
+            .to_owned(),
     };
     let tree = tree::start(plan, options, log)
         .await
@@ -116,7 +138,10 @@ async fn run(
     #[cfg(feature = "fault-injection")]
     super::fault::inject();
     let next_signal = async || signals.next().await;
-    let reopen = || handle.reopen();
+    let reopen = || {
+        logs.handle.reopen();
+        logs.access.reopen();
+    };
     Ok(live(&tree, next_signal, settings.drain_time, log, reopen).await)
 }
 

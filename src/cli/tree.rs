@@ -1,11 +1,13 @@
 //! The tree as the process' life sees it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use slog::Logger;
 
 use super::life::Tree;
 use crate::config::Plan;
+use crate::telemetry::access_log::AccessLogs;
 use crate::{ApplyError, Failure, Proxy, ProxyHandle};
 
 /// What the process decides and no plan says.
@@ -13,6 +15,8 @@ pub(super) struct Options {
     pub(super) workers: usize,
     pub(super) max_connections: usize,
     pub(super) drain_time: Duration,
+    pub(super) access: AccessLogs,
+    pub(super) log_directory: PathBuf,
 }
 
 /// Starts the tree; when it returns, every listener accepts.
@@ -25,6 +29,8 @@ pub(super) async fn start(
         .workers(options.workers)
         .max_connections(options.max_connections)
         .drain_time(options.drain_time)
+        .access_logs(options.access)
+        .log_directory(options.log_directory)
         .logger(log.clone())
         .run(plan)
         .await

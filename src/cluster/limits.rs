@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 const RETRY_PERCENT: u64 = 20;
 
 /// So many may be tried again however few are in progress: a quiet cluster can use its retries.
-const RETRIES_ALWAYS: u64 = 3;
+const RETRIES_ALWAYS: u64 = 10;
 
 /// Live counts of one cluster, shared by every worker and every snapshot of it.
 ///
@@ -42,7 +42,7 @@ impl Limits {
 
     /// Takes room for trying a request again; `None` when that is too much for the cluster.
     ///
-    /// Besides `max`, retries have a budget: a fifth of the requests in progress, and three in any
+    /// Besides `max`, retries have a budget: a fifth of the requests in progress, and ten in any
     /// case. When a whole cluster fails, its load thereby grows by a fifth at most, where a retry
     /// for each request would double it. The request keeps its own permit all the while.
     pub fn retry(self: &Arc<Self>, max: Option<u64>) -> Option<Permit> {
@@ -51,7 +51,17 @@ impl Limits {
             let budget = share.max(RETRIES_ALWAYS);
             Some(max.map_or(budget, |max| max.min(budget)))
         };
-        let permit = self.permit(Kind::Retry, budget);
+        self.begin_retry(budget)
+    }
+
+    /// As [`Self::retry`], of a request of which no host has seen anything: it burdens none twice,
+    /// so it needs no budget.
+    pub fn retry_unsent(self: &Arc<Self>, max: Option<u64>) -> Option<Permit> {
+        self.begin_retry(|| max)
+    }
+
+    fn begin_retry(self: &Arc<Self>, max: impl Fn() -> Option<u64>) -> Option<Permit> {
+        let permit = self.permit(Kind::Retry, max);
         if permit.is_some() {
             self.retries_begun.fetch_add(1, Relaxed);
         }
@@ -214,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn retries_have_a_budget_of_a_fifth_of_the_requests_and_of_three() {
+    fn retries_have_a_budget_of_a_fifth_of_the_requests_and_of_ten() {
         for (requests, max, granted) in [
-            (0, None, 3),
-            (15, None, 3),
-            (20, None, 4),
+            (0, None, 10),
+            (50, None, 10),
+            (60, None, 12),
             (100, None, 20),
             (100, Some(5), 5),
             (1, Some(2), 2),
@@ -230,6 +240,14 @@ mod tests {
             assert_eq!(retries.len(), granted, "{requests} requests, {max:?}");
             assert_eq!(limits.retries_begun(), granted as u64);
         }
+    }
+
+    #[test]
+    fn a_request_that_nobody_has_seen_needs_no_budget() {
+        let limits = Arc::new(Limits::default());
+        let unsent: Vec<_> = (0..50).filter_map(|_| limits.retry_unsent(None)).collect();
+        assert_eq!(unsent.len(), 50);
+        assert!(limits.retry_unsent(Some(50)).is_none());
     }
 
     #[test]

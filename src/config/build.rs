@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::{
-    Address, Balancer, Bind, Cluster, Host, HostAddress, Limits, Listener, NetworkFilter, Plan,
-    Router, TcpProxy,
+    Action, Address, Balancer, Bind, Cluster, ClusterChoice, Domain, DomainHost, Forward, HashKey,
+    HeaderEdits, Host, HostAddress, HostRewrite, Limits, Listener, Matcher, Metadata,
+    NetworkFilter, PathRewrite, Plan, Port, RetryPolicy, Route, RouteFilters, Router, TcpProxy,
+    VirtualHost,
 };
-use crate::name::{ClusterName, ListenerName};
+use crate::name::{ClusterName, ListenerName, RouterName};
 
 impl Host {
     /// A host of weight 1.
@@ -66,6 +68,62 @@ impl Listener {
             filter: NetworkFilter::TcpProxy(TcpProxy::Cluster(cluster.into())),
             stream_filters: Vec::new(),
             access_logs: Vec::new(),
+        }
+    }
+}
+
+impl Forward {
+    /// How long a request may wait for its response unless it is said.
+    pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// To one cluster, as a route that says no more than this.
+    #[must_use]
+    pub fn to(cluster: impl Into<ClusterName>) -> Self {
+        Self {
+            cluster: ClusterChoice::One(cluster.into()),
+            metadata: Metadata::new(),
+            timeout: Some(Self::TIMEOUT),
+            retry: RetryPolicy::default(),
+            path: PathRewrite::default(),
+            host: HostRewrite::default(),
+            hash: HashKey::default(),
+        }
+    }
+}
+
+impl Route {
+    /// One that forwards to a cluster, and changes nothing.
+    #[must_use]
+    pub fn new(matcher: Matcher, cluster: impl Into<ClusterName>) -> Self {
+        Self {
+            matcher,
+            action: Action::Forward(Box::new(Forward::to(cluster))),
+            edits: HeaderEdits::default(),
+            filters: RouteFilters::default(),
+            mirror: None,
+        }
+    }
+}
+
+impl Router {
+    /// One that sends every request to one cluster.
+    #[must_use]
+    pub fn to(cluster: ClusterName) -> Self {
+        let everything = Matcher::Fields(Vec::new());
+        let host = VirtualHost {
+            name: String::new(),
+            domains: vec![Domain {
+                host: DomainHost::Any,
+                port: Port::Any,
+            }],
+            routes: vec![Arc::new(Route::new(everything, cluster.clone()))],
+            edits: HeaderEdits::default(),
+            filters: RouteFilters::default(),
+        };
+        Self {
+            name: RouterName::from(cluster.as_str()),
+            virtual_hosts: vec![Arc::new(host)],
+            edits: HeaderEdits::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One downstream connection, first byte to last.
 
+pub mod http;
 mod relay;
 mod target;
 mod way;

@@ -32,6 +32,16 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Counts bytes that came from downstream.
+    pub fn add_received(&self, bytes: usize) {
+        self.received.set(self.received.get() + bytes as u64);
+    }
+
+    /// Counts bytes that went downstream.
+    pub fn add_sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+    }
+
     /// Bytes moved in either direction: a watcher that sees it unchanged saw no progress.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -91,6 +101,13 @@ impl Relay {
             first: None,
             gone: None,
         }
+    }
+
+    /// Sends first what was already received on either side.
+    pub fn after(mut self, from_downstream: Vec<u8>, from_upstream: Vec<u8>) -> Self {
+        self.up = Some(Way::after(from_downstream));
+        self.down = Some(Way::after(from_upstream));
+        self
     }
 
     /// Notes that the direction which reads `source` is over; `Some` when that is the end of all.

@@ -63,6 +63,16 @@ impl Way {
         }
     }
 
+    /// One that has to send these bytes first.
+    pub(super) fn after(bytes: Vec<u8>) -> Self {
+        let mut way = Self::new();
+        if !bytes.is_empty() {
+            let bytes = bytes.into_boxed_slice();
+            way.unsent = Unsent::Copied { bytes, sent: 0 };
+        }
+        way
+    }
+
     /// Bytes of this process' memory that it holds.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {

@@ -59,23 +59,22 @@ pub enum Retry {
 
 /// Whether there is another try after `tries_made`, the first one counted.
 ///
-/// A failure to connect is always tried again. So is a connection that ended at once because it
-/// had been idle, if the request is safe to send twice. A policy of failures adds statuses, tries
-/// that timed out and resets; of these, a request that is not safe to send twice is tried again
-/// only for a status: there a host has said that it failed, and the policy that this is to be
-/// tried again. Whoever can no longer send the request's body does not ask.
+/// A failure to connect is always tried again. So is a connection that ended before a response
+/// began, if the request is safe to send twice: a host that restarts costs no such request. A
+/// policy of failures adds statuses and tries that timed out; of these, a request that is not safe
+/// to send twice is tried again only for a status that the policy names: there a host has said that
+/// it failed, and the policy that this is to be tried again. Whoever can no longer send the
+/// request's body does not ask.
 #[must_use]
 pub fn again(policy: &RetryPolicy, outcome: Outcome, tries_made: u32, replay: Replay) -> Retry {
     let wanted = match (outcome, &policy.on) {
         (Outcome::ConnectFailed, _) => true,
-        (Outcome::Reset(Reuse::Reused), _) => replay == Replay::Safe,
+        (Outcome::Reset(_), _) => replay == Replay::Safe,
         (Outcome::Status(status), RetryOn::Failures(statuses)) => match &**statuses {
-            [] => status >= 500,
+            [] => status >= 500 && replay == Replay::Safe,
             statuses => statuses.contains(&status),
         },
-        (Outcome::TryTimedOut | Outcome::Reset(Reuse::Fresh), RetryOn::Failures(_)) => {
-            replay == Replay::Safe
-        }
+        (Outcome::TryTimedOut, RetryOn::Failures(_)) => replay == Replay::Safe,
         (Outcome::GlobalTimedOut | Outcome::Overflow, _) | (_, RetryOn::ConnectFailure) => false,
     };
     match wanted && tries_made <= policy.retries {
@@ -106,7 +105,7 @@ mod tests {
         for (on, outcome, safe, unsafe_) in [
             (connect(), ConnectFailed, true, true),
             (connect(), Reset(Reuse::Reused), true, false),
-            (connect(), Reset(Reuse::Fresh), false, false),
+            (connect(), Reset(Reuse::Fresh), true, false),
             (connect(), TryTimedOut, false, false),
             (connect(), Status(503), false, false),
             (connect(), Overflow, false, false),
@@ -116,7 +115,7 @@ mod tests {
             (failures(&[]), TryTimedOut, true, false),
             (failures(&[]), GlobalTimedOut, false, false),
             (failures(&[]), Overflow, false, false),
-            (failures(&[]), Status(500), true, true),
+            (failures(&[]), Status(500), true, false),
             (failures(&[]), Status(499), false, false),
             (failures(&[404, 503]), Status(404), true, true),
             (failures(&[404, 503]), Status(500), false, false),

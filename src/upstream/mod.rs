@@ -6,4 +6,4 @@ mod pool;
 
 pub use connect::{ConnectError, connect};
 pub use hosts::{Hosts, PickError, Picked};
-pub use pool::{PoolError, Pooled, Pools};
+pub use pool::{Held, PoolError, Pooled, Pools};

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::cluster::{Host, Lease, Limits, Permit, Work};
@@ -26,7 +27,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The newest one is used first, so that what a burst has left over grows old and is closed. An
 /// idle connection holds its socket and no buffer.
 #[derive(Clone, Debug, Default)]
-pub struct Pools(Rc<RefCell<Idle>>);
+pub struct Pools(Rc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    idle: RefCell<Idle>,
+    /// Whoever is told when an idle connection says anything.
+    keeper: RefCell<Option<Waker>>,
+}
 
 /// By [`identity`] of the host. A queue that is not empty keeps its host alive, so no other host
 /// comes to have the same key; an empty one is anyone's.
@@ -53,7 +61,7 @@ impl Pools {
     /// at all is no failure of the host.
     #[must_use]
     pub fn take(&self, host: &Host) -> Option<Pooled> {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.0.idle.borrow_mut();
         let queue = idle.get_mut(&identity(host))?;
         while let Some(Waiting { connection, .. }) = queue.pop_back() {
             if connection.is_quiet() {
@@ -105,8 +113,11 @@ impl Pools {
     /// to its host are idle.
     pub fn give(&self, mut connection: Pooled, idle_timeout: Option<Duration>, now: Instant) {
         connection.served += 1;
+        if !self.watches(&connection) {
+            return;
+        }
         let expires = now.checked_add(idle_timeout.unwrap_or(IDLE_TIMEOUT));
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.0.idle.borrow_mut();
         let queue = idle.entry(identity(connection.host())).or_default();
         if queue.len() == MOST_IDLE {
             queue.pop_front();
@@ -124,6 +135,34 @@ impl Pools {
         self.keep(|waiting| waiting.is_fit(now));
     }
 
+    /// Closes idle connections as soon as their peers close them, or write to them unasked: whoever
+    /// polls this is woken for each. Never ready.
+    pub fn poll_keep(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_known = {
+            let mut keeper = self.0.keeper.borrow_mut();
+            let known = keeper
+                .as_ref()
+                .is_some_and(|known| known.will_wake(cx.waker()));
+            *keeper = Some(cx.waker().clone());
+            known
+        };
+        let now = Instant::now();
+        self.keep(|waiting| waiting.is_fit(now) && (is_known || self.watches(&waiting.connection)));
+        Poll::Pending
+    }
+
+    /// Has the keeper told of what an idle connection says; whether it has said nothing yet.
+    fn watches(&self, connection: &Pooled) -> bool {
+        let keeper = self.0.keeper.borrow();
+        let Some(keeper) = &*keeper else {
+            return true;
+        };
+        let mut cx = Context::from_waker(keeper);
+        let mut says_nothing = || connection.poll_word(&mut cx).is_pending();
+        // Only a look may tell that a socket marked as readable is empty; then it is watched.
+        says_nothing() || (connection.is_quiet() && says_nothing())
+    }
+
     /// Closes the idle connections to all hosts but those that `keep` names.
     pub fn retain(&self, keep: impl Fn(&Host) -> bool) {
         self.keep(|waiting| keep(waiting.connection.host()));
@@ -131,17 +170,17 @@ impl Pools {
 
     /// Closes every idle connection.
     pub fn clear(&self) {
-        self.0.take();
+        self.0.idle.take();
     }
 
     /// How many connections are idle.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.0.borrow().values().map(VecDeque::len).sum()
+        self.0.idle.borrow().values().map(VecDeque::len).sum()
     }
 
     fn keep(&self, fit: impl Fn(&Waiting) -> bool) {
-        self.0.borrow_mut().retain(|_, queue| {
+        self.0.idle.borrow_mut().retain(|_, queue| {
             queue.retain(&fit);
             // A burst must not leave its room behind.
             if queue.len() < queue.capacity() / 4 {
@@ -161,7 +200,7 @@ impl Pools {
 
     /// Closes an idle connection of the cluster whose limits these are, if there is one.
     fn evict(&self, limits: &Arc<Limits>) {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.0.idle.borrow_mut();
         let of_cluster = |queue: &&mut VecDeque<Waiting>| {
             let oldest = queue.front();
             oldest.is_some_and(|waiting| waiting.connection.permit.is_of(limits))
@@ -219,6 +258,29 @@ impl Pooled {
     pub fn served(&self) -> u64 {
         self.served
     }
+}
+
+impl Pooled {
+    /// The connection itself, for what is not to be pooled any more, and what counts it.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, Held) {
+        let Self {
+            stream,
+            lease,
+            permit,
+            ..
+        } = self;
+        (stream, Held { lease, permit })
+    }
+}
+
+/// Counts an upstream connection on its host and against its cluster's limits while it lives.
+#[derive(Debug)]
+pub struct Held {
+    /// On its host.
+    pub lease: Lease,
+    /// Against the limits.
+    pub permit: Permit,
 }
 
 impl Deref for Pooled {
@@ -379,6 +441,27 @@ mod tests {
     }
 
     #[actix::test]
+    async fn a_connection_that_the_peer_closes_is_closed_at_once_by_the_keeper() {
+        let origin = Origin::new(1).await;
+        let (idle, mut theirs) = origin.connect(0).await;
+        let (kept, _other) = origin.connect(0).await;
+        let pools = origin.pools.clone();
+        let keep = async {
+            tokio::select! {
+                () = poll_fn(|cx| pools.poll_keep(cx)) => {}
+                closed = async {
+                    origin.give(idle);
+                    origin.give(kept);
+                    theirs.shutdown().await.unwrap();
+                    theirs.read(&mut [0]).await
+                } => assert_eq!(closed.unwrap(), 0),
+            }
+        };
+        timeout(PATIENCE, keep).await.unwrap();
+        assert_eq!(origin.pools.idle(), 1);
+    }
+
+    #[actix::test]
     async fn a_sweep_closes_what_is_idle_too_long_or_closed_and_forgets_empty_hosts() {
         let origin = Origin::new(2).await;
         let (short, _one) = origin.connect(0).await;
@@ -396,7 +479,7 @@ mod tests {
 
         origin.pools.sweep(now);
         assert_eq!(origin.pools.idle(), 3);
-        assert_eq!(origin.pools.0.borrow().len(), 1);
+        assert_eq!(origin.pools.0.idle.borrow().len(), 1);
         origin.pools.sweep(now + minute);
         assert_eq!(origin.pools.idle(), 2);
         origin.pools.sweep(now + IDLE_TIMEOUT);

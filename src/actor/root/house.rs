@@ -2,14 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::fit::fit;
+use super::steps::Steps;
 use super::{ApplyError, Options, totals};
 use crate::actor::clusters::{self, Shelf};
-use crate::actor::listeners::{self, BindError, Board, Edition, Post};
+use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
+use crate::actor::routers::{self, Tables};
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::actor::threads::Threads;
@@ -18,7 +22,7 @@ use crate::actor::worker::Orders;
 use crate::actor::workers::{self, Doors};
 use crate::config::{self, Change, Plan, diff};
 use crate::lifecycle::State;
-use crate::name::{ClusterName, ListenerName};
+use crate::proxy::http::Fitting;
 use crate::supervise::{Restart, Shutdown};
 
 /// How long the workers may take to end, each of them within its own deadline.
@@ -35,7 +39,10 @@ pub(super) struct House {
     admission: Arc<Semaphore>,
     shelf: Shelf,
     board: Board,
+    tables: Tables,
+    numbers: Arc<AtomicU64>,
     pub(super) clusters: Slot<clusters::Handle>,
+    routers: Slot<routers::Handle>,
     listeners: Slot<listeners::Handle>,
     logger: Slot<logger::Handle>,
     workers: Doors,
@@ -57,7 +64,10 @@ impl House {
             options,
             shelf: Shelf::default(),
             board: Board::default(),
+            tables: Tables::default(),
+            numbers: Arc::default(),
             clusters: Slot::default(),
+            routers: Slot::default(),
             listeners: Slot::default(),
             logger: Slot::default(),
             workers,
@@ -73,6 +83,7 @@ impl House {
         let Options {
             workers,
             drain_time,
+            access,
             log,
             ..
         } = self.options.clone();
@@ -80,6 +91,8 @@ impl House {
             index: 0,
             shelf: self.shelf.clone(),
             board: self.board.clone(),
+            tables: self.tables.clone(),
+            numbers: Arc::clone(&self.numbers),
             admission: Arc::clone(&self.admission),
             drain_time,
             logger: self.logger.clone(),
@@ -87,14 +100,18 @@ impl House {
         };
         let logger = self.logger.clone();
         let (shelf, clusters) = (self.shelf.clone(), self.clusters.clone());
+        let (tables, routers) = (self.tables.clone(), self.routers.clone());
         let (board, listeners) = (self.board.clone(), self.listeners.clone());
         let (doors, subtree) = (self.workers.clone(), supervisor::Slot::<View>::default());
         let (threads, filled) = (self.threads.clone(), subtree.clone());
         vec![
-            ChildSpec::permanent("logger", move || logger::start(log.clone(), &logger)),
+            ChildSpec::permanent("logger", move || {
+                logger::start(log.clone(), access.clone(), &logger)
+            }),
             ChildSpec::permanent("clusters", move || {
                 clusters::start(shelf.clone(), &clusters)
             }),
+            ChildSpec::permanent("routers", move || routers::start(tables.clone(), &routers)),
             ChildSpec::permanent("listeners", move || {
                 listeners::start(board.clone(), workers, &listeners)
             }),
@@ -114,10 +131,10 @@ impl House {
         self.started().await?;
         let running = self.plan.borrow().clone();
         let changes = diff(&running, &wanted);
-        let mut steps = Steps::of(&changes);
+        let steps = Steps::of(&changes);
         // What the world may refuse comes first: then there is nothing to undo.
-        let added = self.bind(&mut steps).await?;
-        if let Err(error) = self.carry_out(steps, added).await {
+        let prepared = self.prepare(&steps).await?;
+        if let Err(error) = self.carry_out(steps, prepared).await {
             self.undo(&wanted, &running).await;
             return Err(error);
         }
@@ -140,10 +157,10 @@ impl House {
 
     /// Undoes, the same way, what was already done of a change that failed.
     async fn undo(&self, wanted: &Plan, running: &Plan) {
-        let mut back = Steps::of(&diff(wanted, running));
-        let undone = match self.bind(&mut back).await {
-            Ok(added) => self.carry_out(back, added).await,
-            Err(error) => Err(error.into()),
+        let back = Steps::of(&diff(wanted, running));
+        let undone = match self.prepare(&back).await {
+            Ok(prepared) => self.carry_out(back, prepared).await,
+            Err(error) => Err(error),
         };
         if let Err(error) = undone {
             let log = &self.options.log;
@@ -151,25 +168,48 @@ impl House {
         }
     }
 
-    async fn bind(&self, steps: &mut Steps) -> Result<Vec<Arc<Post>>, BindError> {
-        let wanted = std::mem::take(&mut steps.bind);
-        listeners::bind(&self.listeners, wanted, steps.taken_down.clone()).await
+    /// Opens what has to be opened: access logs and sockets.
+    async fn prepare(&self, steps: &Steps) -> Result<Prepared, ApplyError> {
+        let changed = self.fit_all(&steps.changed).await?;
+        let wanted = self.fit_all(&steps.bind).await?;
+        let leaving = steps.taken_down.clone();
+        let added = listeners::bind(&self.listeners, wanted, leaving).await?;
+        Ok(Prepared { added, changed })
     }
 
-    /// Does all that is left once sockets are bound; nothing of it should fail.
-    async fn carry_out(&self, steps: Steps, added: Vec<Arc<Post>>) -> Result<(), ApplyError> {
-        clusters::put(&self.clusters, steps.put)
+    async fn fit_all(
+        &self,
+        listeners: &[Arc<config::Listener>],
+    ) -> Result<Vec<Arc<Fitting>>, ApplyError> {
+        let mut fittings = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            let fitting = fit(&self.options, Arc::clone(listener)).await?;
+            fittings.push(Arc::new(fitting));
+        }
+        Ok(fittings)
+    }
+
+    /// Does all that is left once everything is open; nothing of it should fail.
+    async fn carry_out(&self, steps: Steps, prepared: Prepared) -> Result<(), ApplyError> {
+        let Prepared { added, changed } = prepared;
+        clusters::put(&self.clusters, steps.clusters)
             .await
             .map_err(ApplyError::step("clusters"))?;
+        routers::put(&self.routers, steps.routers)
+            .await
+            .map_err(ApplyError::step("routers"))?;
         let edition = Edition {
             added: added.clone(),
-            changed: steps.changed,
+            changed,
             removed: steps.taken_down,
         };
         self.publish(edition).await?;
         self.say_where(&added);
-        if !steps.removed.is_empty() {
-            let removed = clusters::remove(&self.clusters, steps.removed).await;
+        routers::remove(&self.routers, steps.routers_removed)
+            .await
+            .map_err(ApplyError::step("removed routers"))?;
+        if !steps.clusters_removed.is_empty() {
+            let removed = clusters::remove(&self.clusters, steps.clusters_removed).await;
             removed.map_err(ApplyError::step("removed clusters"))?;
             self.reconcile().await?;
         }
@@ -179,7 +219,7 @@ impl House {
     /// Says where each new listener accepts: a port 0 in the plan is a real one here.
     fn say_where(&self, added: &[Arc<Post>]) {
         for post in added {
-            let name = &post.settings.load().name;
+            let name = &post.settings().name;
             if let Some(address) = post.local_address() {
                 slog::info!(self.options.log, "listener `{name}` listens on {address}"; "tag" => "listener");
             }
@@ -220,7 +260,7 @@ impl House {
         let posts = self.board.posts();
         let removed = posts
             .iter()
-            .map(|post| post.settings.load().name.clone())
+            .map(|post| post.settings().name.clone())
             .collect();
         if let Err(error) = self
             .publish(Edition {
@@ -253,42 +293,8 @@ impl House {
     }
 }
 
-/// The changes of one plan, sorted by who carries them out.
-#[derive(Default)]
-struct Steps {
-    put: Vec<Arc<config::Cluster>>,
-    removed: Vec<ClusterName>,
-    bind: Vec<Arc<config::Listener>>,
-    changed: Vec<Arc<config::Listener>>,
-    taken_down: Vec<ListenerName>,
-}
-
-impl Steps {
-    fn of(changes: &[Change]) -> Self {
-        let mut steps = Self::default();
-        for change in changes {
-            match change.clone() {
-                Change::AddCluster(cluster) => steps.put.push(cluster),
-                Change::UpdateCluster { to, .. } => steps.put.push(to),
-                Change::RemoveCluster(name) => steps.removed.push(name),
-                Change::AddListener(listener) => steps.bind.push(listener),
-                Change::UpdateListener { from, to } if rebinds(&from, &to) => {
-                    steps.taken_down.push(from.name.clone());
-                    steps.bind.push(to);
-                }
-                Change::UpdateListener { to, .. } => steps.changed.push(to),
-                Change::RemoveListener(name) => steps.taken_down.push(name),
-                Change::AddRouter(_)
-                | Change::UpdateRouter { .. }
-                | Change::RemoveRouter(_)
-                | Change::Server(_) => {}
-            }
-        }
-        steps
-    }
-}
-
-/// Whether the new settings need another socket; all others hold for the next connection.
-fn rebinds(from: &config::Listener, to: &config::Listener) -> bool {
-    (&from.address, from.bind) != (&to.address, to.bind)
+/// What was opened for a change.
+struct Prepared {
+    added: Vec<Arc<Post>>,
+    changed: Vec<Arc<Fitting>>,
 }

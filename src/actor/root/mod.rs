@@ -5,9 +5,12 @@
 //! outlive a crash of the others: the shelf of clusters, the board of listeners, and the threads with
 //! the connections on them. When it ends, everything below it has ended.
 
+mod fit;
 mod house;
+mod steps;
 mod totals;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,9 +25,11 @@ use crate::actor::supervisor::{self, Fate, Life, run};
 use crate::actor::view::Overview;
 use crate::cluster::Health;
 use crate::config::{Change, HostAddress, Plan};
+use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
 use crate::name::ClusterName;
 use crate::supervise::{Exit, Policy, Strategy};
+use crate::telemetry::access_log::AccessLogs;
 use house::House;
 
 /// When the parts of the proxy fail so often, it has failed.
@@ -43,6 +48,12 @@ pub struct Options {
     pub max_connections: usize,
     /// How long the connections of a listener that was taken down may last.
     pub drain_time: Duration,
+    /// Stream filters of the program around the proxy.
+    pub filters: Registry,
+    /// Where access logs are opened.
+    pub access: AccessLogs,
+    /// Where access logs without a path go; without one, to stderr.
+    pub log_directory: Option<PathBuf>,
     /// Where the tree writes its lines.
     pub log: slog::Logger,
 }

@@ -85,6 +85,8 @@ mod tests {
             connections_active: 0,
             connections_total: total,
             connections_failed: 1,
+            requests_active: 0,
+            requests_total: 0,
         }
     }
 

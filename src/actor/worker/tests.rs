@@ -11,6 +11,7 @@ use super::*;
 use crate::actor::clusters;
 use crate::actor::listeners::{self, Edition};
 use crate::config;
+use crate::proxy::http::Fitting;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -37,13 +38,20 @@ impl Site {
         let host = config::Host::from(echoing().await);
         let origins = config::Cluster::new("origins", [host]);
         let listener = config::Listener::new("app", "127.0.0.1:0".parse().unwrap(), "origins");
-        let added = listeners::bind(&listeners, vec![Arc::new(listener)], vec![]).await;
+        let added = listeners::bind(
+            &listeners,
+            vec![Arc::new(Fitting::bare(Arc::new(listener)))],
+            vec![],
+        )
+        .await;
         let added = added.unwrap();
         let post = Arc::clone(&added[0]);
         let orders = Orders {
             index: 0,
             shelf,
             board,
+            tables: Tables::default(),
+            numbers: Arc::default(),
             admission: Arc::new(Semaphore::new(10)),
             drain_time: Duration::from_secs(600),
             logger: Slot::default(),

@@ -55,6 +55,8 @@ pub(super) enum Coding {
     #[default]
     Identity,
     Chunked,
+    /// Another one, or others beside `chunked`.
+    Unknown,
 }
 
 impl Declared {
@@ -71,12 +73,15 @@ impl Declared {
                 _ => {}
             }
         }
-        if declared.coding == Coding::Chunked {
+        if declared.coding != Coding::Identity {
             if version == Version::Http10 {
                 return Err(Malformed::TransferEncodingInHttp10);
             }
             if declared.length.is_some() {
                 return Err(Malformed::ContentLengthBesideTransferEncoding);
+            }
+            if declared.coding == Coding::Unknown {
+                return Err(Malformed::UnknownTransferCoding);
             }
         }
         Ok(declared)
@@ -86,8 +91,8 @@ impl Declared {
     pub(super) fn body(&self, otherwise: Body) -> Body {
         match (self.coding, self.length) {
             (Coding::Chunked, _) => Body::Chunked,
-            (Coding::Identity, Some(length)) => Body::Length(length),
-            (Coding::Identity, None) => otherwise,
+            (Coding::Identity | Coding::Unknown, Some(length)) => Body::Length(length),
+            (Coding::Identity | Coding::Unknown, None) => otherwise,
         }
     }
 
@@ -115,10 +120,10 @@ impl Declared {
             if self.coding == Coding::Chunked || !is_token(coding) {
                 return Err(Malformed::TransferEncoding);
             }
-            if !is(coding, b"chunked") {
-                return Err(Malformed::UnknownTransferCoding);
-            }
-            self.coding = Coding::Chunked;
+            self.coding = match self.coding {
+                Coding::Identity if is(coding, b"chunked") => Coding::Chunked,
+                _ => Coding::Unknown,
+            };
         }
         Ok(())
     }

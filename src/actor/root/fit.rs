@@ -1,0 +1,67 @@
+//! What a listener's requests need, made once: its stream filters and its access logs.
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::{ApplyError, Options};
+use crate::config::{self, AccessLog};
+use crate::filter::Chain;
+use crate::proxy::http::Fitting;
+use crate::telemetry::access_log::Log;
+use crate::telemetry::log::Output;
+
+/// Makes the filters of a listener, and opens its access logs.
+///
+/// A filter that cannot be made is left out and said, as MOSN does.
+///
+/// # Errors
+///
+/// [`ApplyError::Step`] when a log cannot be opened.
+pub(super) async fn fit(
+    options: &Options,
+    listener: Arc<config::Listener>,
+) -> Result<Fitting, ApplyError> {
+    let (chain, left_out) = Chain::new(&listener.stream_filters, &options.filters);
+    for why in left_out {
+        slog::error!(options.log, "listener `{}`: {why}", listener.name; "tag" => "config");
+    }
+    let mut logs = Vec::with_capacity(listener.access_logs.len());
+    for access_log in &listener.access_logs {
+        let log = open(options, &listener, access_log).await;
+        logs.push(log.map_err(|reason| ApplyError::Step {
+            step: "access log",
+            reason: format!("listener `{}`: {reason}", listener.name),
+        })?);
+    }
+    Ok(Fitting::new(listener, chain, logs))
+}
+
+async fn open(
+    options: &Options,
+    listener: &config::Listener,
+    access_log: &AccessLog,
+) -> Result<Log, String> {
+    let output = output(options, listener, access_log)?;
+    let access = options.access.clone();
+    // Files and name resolution may block.
+    let opened = spawn_blocking(move || access.open(&output)).await;
+    let opened = opened.map_err(|_| "opening it panicked".to_owned())?;
+    opened.map_err(|error| error.to_string())
+}
+
+/// Without a path it is a file named for the listener (MOSN 1.4), where there is a directory of
+/// logs.
+fn output(
+    options: &Options,
+    listener: &config::Listener,
+    access_log: &AccessLog,
+) -> Result<Output, String> {
+    match (&*access_log.path, &options.log_directory) {
+        ("", Some(directory)) => {
+            let file = format!("{}_access.log", listener.name.as_str().replace('/', "_"));
+            Ok(Output::File(directory.join(file)))
+        }
+        (path, _) => path.parse().map_err(|error| format!("{path}: {error}")),
+    }
+}

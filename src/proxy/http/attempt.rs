@@ -1,0 +1,391 @@
+//! One request on one upstream connection.
+//!
+//! ```text
+//! sending ──▶ waiting ──▶ delivering ──▶ done: the connections go on, or one of them closes
+//!    │           │             │
+//!    ├───────────┴──▶ missed   └──▶ cut
+//!    └─ early answer ──▶ delivering, and still sending
+//! ```
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::net::{Word, with_scratch};
+use crate::protocol::http1::{
+    Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
+};
+use crate::route::{Flags, Outcome, Replay, Retry, again};
+use crate::upstream::{Picked, Pooled};
+
+use super::Setting;
+use super::course::{Course, limit};
+use super::exchange::{After, Exchange, Stop};
+use super::pace::{Pace, Stall};
+use super::reply::Ends;
+use super::spare::Lent;
+use super::transfer::{Broken, Transfer, Unsent, Waits};
+use super::trouble::Trouble;
+
+/// What a response's head may measure.
+const HEAD: HeadLimits = HeadLimits {
+    bytes: 64 * 1024,
+    fields: 256,
+};
+
+/// Interim responses that wait for the downstream; beyond this no more are read.
+const INTERIM_BYTES: usize = 16 * 1024;
+
+/// What became of one try.
+pub(super) enum Tried {
+    /// The downstream has its response.
+    Done(After),
+    /// It has not: the host's answer calls for another try, for which there is room.
+    Refused(Trouble),
+    /// It has not, and may get one from another host.
+    Missed {
+        trouble: Trouble,
+        outcome: Outcome,
+        replay: Replay,
+    },
+}
+
+/// Why no response came.
+pub(super) enum Miss {
+    /// The downstream is not there any more.
+    Gone,
+    /// The request itself is at fault.
+    Request(Trouble),
+    /// The upstream closed its connection.
+    Closed,
+    /// The upstream reset its connection.
+    Reset,
+    /// The upstream answered nonsense.
+    Malformed(Malformed),
+    /// It took too long.
+    TimedOut(Duration, Outcome),
+}
+
+/// A miss, and how far the request had gone.
+pub(super) struct Missed {
+    pub(super) miss: Miss,
+    /// Whether the upstream's socket took any byte.
+    written: bool,
+    /// Whether any byte of a response came.
+    answered: bool,
+}
+
+impl Missed {
+    /// Whether the request may go to another connection: it must be whole, and either nobody has
+    /// seen any of it or it may be carried out twice (RFC 9110 section 9.2.2).
+    pub(super) fn may_be_sent_again(&self, method: Method, whole: bool) -> bool {
+        whole && !self.answered && (!self.written || method.is_idempotent())
+    }
+}
+
+/// What a response's head calls for.
+pub(super) enum Headed {
+    /// The response goes downstream.
+    Deliver,
+    /// Another host is asked.
+    Again,
+    /// The connection is no HTTP any more.
+    Switch,
+}
+
+/// One request on one upstream connection.
+pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
+    pub(super) exchange: &'t mut Exchange<'c, S>,
+    pub(super) course: &'t mut Course<'r>,
+    pub(super) picked: &'t Picked,
+    pub(super) upstream: Pooled,
+    pub(super) upload: Transfer,
+    /// What the downstream said behind its request.
+    pub(super) next: Vec<u8>,
+    /// Whether the upstream's socket takes no more of the request.
+    pub(super) deaf: bool,
+    written: bool,
+    /// The part of a response's head that has come.
+    head: Vec<u8>,
+    pub(super) response: Lent<Response>,
+    pub(super) download: Option<Transfer>,
+    /// What the upstream said behind its response.
+    pub(super) extra: Vec<u8>,
+    /// Whether the downstream is still watched for its end.
+    watching: bool,
+    /// Interim responses on their way downstream.
+    pub(super) interim: Unsent,
+    pub(super) ends: Ends,
+}
+
+impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
+    /// Writes the request's head, with what has come of its body.
+    pub(super) fn new(
+        exchange: &'t mut Exchange<'c, S>,
+        course: &'t mut Course<'r>,
+        picked: &'t Picked,
+        upstream: Pooled,
+    ) -> Result<Self, Stop> {
+        let body = exchange.request.body;
+        let mut upload = Transfer::new(body, Framing::from(body), exchange.body_limit());
+        exchange.write_head(course, Some(picked.lease.host()), upload.unsent.buffer());
+        let used = upload.feed(&exchange.intake.bytes);
+        let used = used.map_err(|broken| request_trouble(exchange, broken))?;
+        let next = exchange.intake.bytes[used..].to_vec();
+        Ok(Self {
+            exchange,
+            course,
+            picked,
+            upstream,
+            upload,
+            next,
+            deaf: false,
+            written: false,
+            head: Vec::new(),
+            response: Lent::new(),
+            download: None,
+            extra: Vec::new(),
+            watching: true,
+            interim: Unsent::default(),
+            ends: Ends::No,
+        })
+    }
+
+    pub(super) async fn run(mut self) -> Result<Tried, Missed> {
+        let headed = match self.headed().await {
+            Ok(headed) => headed,
+            Err(miss) => {
+                // What has begun to go downstream cannot be taken back.
+                self.exchange.is_muddled |= self.interim.is_torn();
+                return Err(Missed {
+                    written: self.written,
+                    answered: !self.head.is_empty(),
+                    miss,
+                });
+            }
+        };
+        match headed {
+            Headed::Deliver => Ok(Tried::Done(self.deliver().await)),
+            Headed::Switch => Ok(Tried::Done(self.switch().await)),
+            Headed::Again => {
+                self.picked.lease.load().count_failure();
+                let host = self.picked.lease.host().to_string();
+                let status = self.response.status;
+                Ok(Tried::Refused(Trouble::UpstreamStatus { host, status }))
+            }
+        }
+    }
+
+    /// Sends the request and waits for the response's head.
+    async fn headed(&mut self) -> Result<Headed, Miss> {
+        let mut pace = Pace::new(self.exchange.proxy().deadlines);
+        let mut stall = Stall::new(self.course.timeouts.global);
+        if let Some(headed) = poll_fn(|cx| self.poll_send(cx, &mut pace, &mut stall)).await? {
+            return Ok(headed);
+        }
+        self.watching = self.next.is_empty();
+        let now = Instant::now();
+        self.exchange.record.forwarded = Some(now);
+        self.exchange.record.body_received = self.upload.payload();
+        if self.course.deadline.is_none() {
+            self.course.deadline = self.course.timeouts.global.map(|after| now + after);
+        }
+        let limit = limit(self.course, now);
+        let head = poll_fn(|cx| self.poll_head(cx));
+        match limit {
+            None => head.await,
+            Some((at, after, outcome)) => match timeout_at(at, head).await {
+                Ok(headed) => headed,
+                Err(_) => Err(Miss::TimedOut(after, outcome)),
+            },
+        }
+    }
+
+    /// Sends the request; `Some` when the answer came first.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        pace: &mut Pace,
+        stall: &mut Stall,
+    ) -> Poll<Result<Option<Headed>, Miss>> {
+        match self.poll_upload(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(None)),
+            // Nobody is there any more.
+            Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Err(Miss::Gone)),
+            Poll::Ready(Err(broken)) => {
+                let trouble = request_trouble(self.exchange, broken);
+                return Poll::Ready(Err(Miss::Request(trouble)));
+            }
+            Poll::Pending => {}
+        }
+        // The downstream is being read: its end is noticed there.
+        self.watching = false;
+        if let Poll::Ready(headed) = self.poll_head(cx) {
+            return Poll::Ready(headed.map(Some));
+        }
+        let payload = self.upload.payload();
+        let waits = self.upload.waits == Waits::ForSource;
+        if let Poll::Ready(after) = stall.poll(cx, payload, !waits) {
+            return Poll::Ready(Err(Miss::TimedOut(after, Outcome::GlobalTimedOut)));
+        }
+        // A client that was asked to wait for a word of the upstream's is not slow.
+        let is_asked = self.exchange.request.expects_continue() && payload == 0;
+        ready!(pace.poll_too_slow(cx, || payload, waits && !is_asked));
+        Poll::Ready(Err(Miss::Request(Trouble::BodyTooSlow)))
+    }
+
+    /// Moves the request upstream. An upstream that takes no more may have said why: then the rest
+    /// of the request does not matter.
+    pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let connection = self.exchange.connection;
+        let (intake, flow) = (&mut self.exchange.intake, &connection.flow);
+        let moved = self.upload.poll(
+            cx,
+            &connection.stream,
+            &self.upstream,
+            &mut self.next,
+            |input| {
+                flow.add_received(input.len());
+                intake.keep(input);
+            },
+        );
+        self.written |= self.upload.has_sent();
+        match moved {
+            Poll::Ready(Err(Broken::Sink)) => {
+                self.deaf = true;
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+
+    /// Waits for the head of the final response, and passes interim ones on.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Headed, Miss>> {
+        loop {
+            let stream = &self.exchange.connection.stream;
+            match self.interim.poll_flush(cx, stream) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Miss::Gone)),
+                Poll::Pending if self.interim.len() > INTERIM_BYTES => return Poll::Pending,
+                _ => {}
+            }
+            if self.watching
+                && let Poll::Ready(word) = self.exchange.connection.stream.poll_word(cx)
+            {
+                self.watching = false;
+                match word {
+                    Ok(Word::More) => {}
+                    Ok(Word::Ended) => {
+                        let stream = &self.exchange.connection.stream;
+                        self.exchange.is_last |= self.next.is_empty() && stream.is_exhausted();
+                    }
+                    Ok(Word::Gone) | Err(_) => return Poll::Ready(Err(Miss::Gone)),
+                }
+            }
+            let heard = with_scratch(|scratch| {
+                let received = self.upstream.poll_recv(cx, scratch);
+                match ready!(received) {
+                    Err(_) => Poll::Ready(Err(Miss::Reset)),
+                    Ok(0) => Poll::Ready(Err(Miss::Closed)),
+                    Ok(received) => Poll::Ready(self.hear(cx, &scratch[..received])),
+                }
+            });
+            if let Some(headed) = ready!(heard)? {
+                return Poll::Ready(Ok(headed));
+            }
+        }
+    }
+
+    /// Reads what came of the response; `None` when the head of the final one is not whole.
+    fn hear(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Result<Option<Headed>, Miss> {
+        let joined;
+        let mut input = input;
+        if !self.head.is_empty() {
+            self.head.extend_from_slice(input);
+            joined = std::mem::take(&mut self.head);
+            input = &joined;
+        }
+        let asked = match self.exchange.request.method {
+            Method::Head => Asked::Head,
+            Method::Connect => Asked::Connect,
+            _ => Asked::Other,
+        };
+        loop {
+            let parsed = self.response.parse(input, &HEAD, asked);
+            let Parsed::Whole(len) = parsed.map_err(Miss::Malformed)? else {
+                self.head = input.to_vec();
+                return Ok(None);
+            };
+            input = &input[len..];
+            let status = self.response.status;
+            match status {
+                101 => return self.switches(input).map(Some),
+                100..200 => self.inform(),
+                200..300 if asked == Asked::Connect => return self.switches(input).map(Some),
+                _ if self.is_tried_again(status) => return Ok(Some(Headed::Again)),
+                _ => return self.begin(cx, input).map(Some),
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Passes an interim response on; HTTP/1.0 knows none (RFC 9110 section 15.2).
+    fn inform(&mut self) {
+        if self.exchange.request.version == Version::Http10 {
+            return;
+        }
+        let out = self.interim.buffer();
+        write_status_line(out, self.response.status, self.response.reason());
+        self.response.fields.strip_hop_by_hop();
+        self.response.fields.strip_framing();
+        self.response.fields.write_to(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether this response is dropped for another host's. If so, there is room for the retry;
+    /// else the downstream gets this one.
+    fn is_tried_again(&mut self, status: u16) -> bool {
+        let exchange = &self.exchange;
+        if !exchange.intake.whole || !self.upload.is_done() || !self.interim.is_empty() {
+            return false;
+        }
+        let policy = &self.course.forward.retry;
+        let replay = Replay::of(exchange.request.method_text());
+        let outcome = Outcome::Status(status);
+        if again(policy, outcome, self.course.tries, replay) == Retry::Done {
+            return false;
+        }
+        self.course.retry = None;
+        let most = self.picked.settings.limits.retries;
+        self.course.retry = self.picked.limits.retry(most);
+        if self.course.retry.is_none() {
+            self.exchange.record.flags |= Flags::OVERFLOW;
+        }
+        self.course.retry.is_some()
+    }
+
+    fn switches(&mut self, rest: &[u8]) -> Result<Headed, Miss> {
+        let unasked = self.response.status == 101 && self.course.upgrade.is_none();
+        // Half a request must not run into the tunnel.
+        if unasked || !self.upload.is_done() {
+            return Err(Miss::Malformed(Malformed::StatusLine));
+        }
+        self.extra.extend_from_slice(rest);
+        Ok(Headed::Switch)
+    }
+}
+
+/// What a request is answered whose body could not be forwarded.
+fn request_trouble<S: Setting>(exchange: &Exchange<'_, S>, broken: Broken) -> Trouble {
+    match broken {
+        Broken::Malformed(error) => Trouble::BodyMalformed(error),
+        Broken::TooLong => exchange.too_long(),
+        Broken::Sink | Broken::Source | Broken::Truncated => Trouble::BodyTruncated,
+    }
+}

@@ -1,0 +1,214 @@
+//! A response on its way downstream.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+
+use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
+use crate::proxy::Side;
+use crate::route::Flags;
+
+use super::Setting;
+use super::attempt::{Attempt, Headed, Miss};
+use super::exchange::After;
+use super::pace::Pace;
+use super::reply::Ends;
+use super::transfer::{Broken, Transfer, Waits};
+
+/// A response that did not wholly go downstream.
+struct Cut {
+    after: After,
+    /// Whose doing that was.
+    by: Side,
+}
+
+impl Cut {
+    fn new(after: After, by: Side) -> Self {
+        Self { after, by }
+    }
+}
+
+impl<S: Setting> Attempt<'_, '_, '_, S> {
+    /// Writes the response's head, with what has come of its body.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>, rest: &[u8]) -> Result<Headed, Miss> {
+        let is_new = self.exchange.request.version == Version::Http11;
+        let body = self.response.body;
+        let framing = match body {
+            Body::None | Body::Length(_) => Framing::from(body),
+            Body::Chunked | Body::UntilClose if is_new => Framing::Chunked,
+            Body::Chunked | Body::UntilClose => Framing::UntilClose,
+        };
+        let status = self.response.status;
+        // A client that is answered while it still speaks is told to stop.
+        let goes_on = framing != Framing::UntilClose && self.upload.has_ended();
+        self.ends = self.exchange.ends(goes_on && !self.deaf);
+        self.exchange.record.status = status;
+        let mut download = Transfer::new(body, framing, None);
+        // Interim responses go first.
+        download.unsent = std::mem::take(&mut self.interim);
+        let fields = &mut self.response.fields;
+        let is_chunked = fields.get("transfer-encoding").is_some();
+        fields.strip_hop_by_hop();
+        // Without its body a response may well say what that would be (RFC 9110 section 8.6).
+        let tells = body == Body::None && status != 204;
+        if !tells {
+            fields.strip_framing();
+        }
+        let routed = Some((self.course.table, Some(self.course.found)));
+        self.exchange.dress(status, fields, routed);
+        let out = download.unsent.buffer();
+        write_status_line(out, status, self.response.reason());
+        self.response.fields.write_to(out);
+        match tells && is_chunked && is_new {
+            true => Framing::Chunked.write_to(out),
+            false => framing.write_to(out),
+        }
+        out.extend_from_slice(self.ends.field());
+        out.extend_from_slice(b"\r\n");
+        let head = out.len();
+        match download.carry(cx, &self.exchange.connection.stream, rest) {
+            Ok(used) => self.extra.extend_from_slice(&rest[used..]),
+            Err(Broken::Malformed(error)) if !download.has_sent() => {
+                self.exchange.is_last = true;
+                return Err(Miss::Malformed(error));
+            }
+            Err(Broken::Malformed(_)) => download.spoil(),
+            Err(_) => return Err(Miss::Gone),
+        }
+        let sent = head + usize::try_from(download.payload()).unwrap_or(usize::MAX);
+        self.exchange.connection.flow.add_sent(sent);
+        self.download = Some(download);
+        Ok(Headed::Deliver)
+    }
+
+    /// Moves the response's body downstream, and goes on sending the request's.
+    pub(super) async fn deliver(mut self) -> After {
+        let mut pace = Pace::new(self.exchange.proxy().deadlines);
+        let delivered = poll_fn(|cx| self.poll_deliver(cx, &mut pace)).await;
+        let download = self.download.take().expect("it was begun");
+        let record = &mut self.exchange.record;
+        record.answered = Some(Instant::now());
+        record.body_sent = download.payload();
+        record.body_received = self.upload.payload();
+        let status = self.response.status;
+        let sent = record.forwarded.unwrap_or(record.started);
+        self.picked
+            .lease
+            .load()
+            .count_response(status, sent.elapsed());
+        let persistence = self.response.persistence;
+        let is_open = self.response.body != Body::UntilClose;
+        self.exchange.response = Some(self.response);
+        if let Err(Cut { after, by }) = delivered {
+            record.body_sent -= record.body_sent.min(download.unsent.len() as u64);
+            match by {
+                Side::Downstream => record.reset = true,
+                Side::Upstream => {
+                    record.flags |= Flags::REMOTE_RESET;
+                    self.picked.lease.load().count_remote_reset();
+                }
+            }
+            return after;
+        }
+        if self.upload.is_done()
+            && is_open
+            && persistence == Persistence::Keep
+            && self.extra.is_empty()
+        {
+            let idle = self.picked.settings.idle_timeout;
+            let pools = self.exchange.connection.setting.pools();
+            pools.give(self.upstream, idle, Instant::now().into_std());
+        }
+        let ended = self.upload.has_ended();
+        match self.ends {
+            Ends::No | Ends::NoAsTold if ended => After::Next(self.next),
+            _ if ended && self.next.is_empty() && self.exchange.connection.stream.is_quiet() => {
+                After::Close
+            }
+            _ => After::Linger,
+        }
+    }
+
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Result<(), Cut>> {
+        let connection = self.exchange.connection;
+        let download = self.download.as_mut().expect("it was begun");
+        let before = download.payload();
+        let moved = download.poll(
+            cx,
+            &self.upstream,
+            &connection.stream,
+            &mut self.extra,
+            |_| {},
+        );
+        let payload = download.payload();
+        let (waits, left) = (download.waits == Waits::ForSink, download.unsent.len());
+        let is_framed = download.is_framed();
+        let moved_bytes = usize::try_from(payload - before).unwrap_or(usize::MAX);
+        connection.flow.add_sent(moved_bytes);
+        match moved {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Broken::Sink)) => {
+                return Poll::Ready(Err(Cut::new(After::Close, Side::Downstream)));
+            }
+            Poll::Ready(Err(_)) => {
+                // Without framing only a reset tells half a body from a whole one.
+                let after = if is_framed {
+                    After::Close
+                } else {
+                    After::Reset
+                };
+                return Poll::Ready(Err(Cut::new(after, Side::Upstream)));
+            }
+            Poll::Pending => {}
+        }
+        if !self.upload.is_done()
+            && let Poll::Ready(Err(_)) = self.poll_upload(cx)
+        {
+            // Half a request must not pass for a whole one: its connection closes.
+            self.deaf = true;
+            self.ends = Ends::Yes;
+        }
+        // The kernel takes more than the peer does: what counts is what arrives there.
+        let taken = || {
+            let on_the_way = left as u64 + connection.stream.unacknowledged();
+            payload.saturating_sub(on_the_way)
+        };
+        ready!(pace.poll_too_slow(cx, taken, waits));
+        Poll::Ready(Err(Cut::new(After::Reset, Side::Downstream)))
+    }
+
+    /// Tells the downstream that the protocol is another one now.
+    pub(super) async fn switch(mut self) -> After {
+        let out = self.interim.buffer();
+        write_status_line(out, self.response.status, self.response.reason());
+        let upgrade = self.response.fields.get("upgrade").map(<[u8]>::to_vec);
+        let status = self.response.status;
+        let fields = &mut self.response.fields;
+        fields.strip_hop_by_hop();
+        fields.strip_framing();
+        let routed = Some((self.course.table, Some(self.course.found)));
+        self.exchange.dress(status, fields, routed);
+        fields.write_to(out);
+        if self.response.status == 101 {
+            let protocol = upgrade.as_ref().or(self.course.upgrade.as_ref());
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+            out.extend_from_slice(protocol.map_or(&[][..], Vec::as_slice));
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        let stream = &self.exchange.connection.stream;
+        self.exchange.record.status = self.response.status;
+        if poll_fn(|cx| self.interim.poll_flush(cx, stream))
+            .await
+            .is_err()
+        {
+            return After::Close;
+        }
+        After::Tunnel {
+            rest: self.next,
+            upstream: self.upstream,
+            from_upstream: self.extra,
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A request on its way to a cluster: what is changed, and on which hosts it is tried.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::cluster::{Host, Work};
+use crate::config::Forward;
+use crate::filter::Phase;
+use crate::protocol::http1::{Asked, Method};
+use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
+use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
+
+use super::attempt::{Attempt, Miss, Tried};
+use super::course::Course;
+use super::exchange::{After, Exchange, Stop};
+use super::hooks::Again;
+use super::transfer::measure;
+use super::trouble::Trouble;
+use super::{Notice, Setting, mirror};
+
+/// How often filters may ask for another host.
+const CHOICES: usize = 10;
+
+impl<S: Setting> Exchange<'_, S> {
+    /// Forwards the request and delivers the response.
+    pub(super) async fn forward(
+        &mut self,
+        table: &Table,
+        found: &Found<'_>,
+        forward: &Forward,
+    ) -> Result<After, Stop> {
+        let mut course = self.course(table, found, forward)?;
+        let is_mirrored = self.mirror(&course);
+        let mut tried: Vec<Arc<Host>> = Vec::new();
+        let mut last: Option<Trouble> = None;
+        let mut choices = 0;
+        loop {
+            let picked = self.pick(&course, &tried, &mut last).await?;
+            self.record.host = Some(Arc::clone(picked.lease.host()));
+            let filtered = self.filter(Phase::AfterHost, Some(found), Some(&course.cluster));
+            if filtered.await? == Again::Host && choices < CHOICES {
+                choices += 1;
+                tried.push(Arc::clone(picked.lease.host()));
+                continue;
+            }
+            let limits = &picked.settings.limits;
+            let Some(_permit) = picked.limits.request(limits.requests) else {
+                return Err(overflow(&course, "requests").into());
+            };
+            course.tries += 1;
+            match self.try_host(&picked, &mut course, tried.len()).await? {
+                Tried::Done(after) => {
+                    // By now the whole body has come.
+                    if !is_mirrored {
+                        self.mirror(&course);
+                    }
+                    return Ok(after);
+                }
+                Tried::Refused(trouble) => {
+                    tried.push(Arc::clone(picked.lease.host()));
+                    last = Some(trouble);
+                }
+                Tried::Missed { .. } if self.is_muddled => return Ok(After::Reset),
+                Tried::Missed {
+                    trouble,
+                    outcome,
+                    replay,
+                } => {
+                    if !self.tries_again(&picked, &mut course, outcome, replay) {
+                        return Err(trouble.into());
+                    }
+                    tried.push(Arc::clone(picked.lease.host()));
+                    last = Some(trouble);
+                }
+            }
+        }
+    }
+
+    /// Whether the request goes to another host, now that this try missed.
+    fn tries_again(
+        &mut self,
+        picked: &Picked,
+        course: &mut Course<'_>,
+        outcome: Outcome,
+        replay: Replay,
+    ) -> bool {
+        course.retry = None;
+        if again(&course.forward.retry, outcome, course.tries, replay) == Retry::Done {
+            return false;
+        }
+        let (limits, most) = (&picked.limits, picked.settings.limits.retries);
+        course.retry = match outcome {
+            Outcome::ConnectFailed => limits.retry_unsent(most),
+            _ => limits.retry(most),
+        };
+        if course.retry.is_none() {
+            self.record.flags |= Flags::OVERFLOW;
+            return false;
+        }
+        true
+    }
+
+    /// Sends a copy of the request where the route wants one; `false` as long as its body has not
+    /// wholly come. A body that is too long to keep is not copied.
+    fn mirror(&mut self, course: &Course<'_>) -> bool {
+        let Some(mirror) = &course.found.route.mirror else {
+            return true;
+        };
+        let whole = match self.intake.whole {
+            true => measure(self.request.body, &self.intake.bytes),
+            false => return true,
+        };
+        let Some((_, length)) = whole else {
+            return false;
+        };
+        if rand::random_range(0..100) >= mirror.percent {
+            return true;
+        }
+        let mut message = Vec::new();
+        self.write_head(course, None, &mut message);
+        message.extend_from_slice(&self.intake.bytes[..length]);
+        let asked = match self.request.method {
+            Method::Head => Asked::Head,
+            _ => Asked::Other,
+        };
+        let setting = &self.connection.setting;
+        let copy = mirror::send(Rc::clone(setting), mirror.cluster.clone(), message, asked);
+        setting.run_aside(Box::pin(copy));
+        true
+    }
+
+    async fn pick(
+        &mut self,
+        course: &Course<'_>,
+        tried: &[Arc<Host>],
+        last: &mut Option<Trouble>,
+    ) -> Result<Picked, Stop> {
+        let hosts = self.connection.setting.hosts();
+        let mut picked = hosts.pick(&course.cluster, tried, Work::Request).await;
+        // A host that was slow, or said no, may be asked again when no other is left; one that
+        // could not be reached may not.
+        if matches!(picked, Err(PickError::NoHost { .. }))
+            && matches!(
+                last,
+                Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. })
+            )
+        {
+            picked = hosts.pick(&course.cluster, &[], Work::Request).await;
+        }
+        picked.map_err(|error| match error {
+            // What the last host said tells more than that there is no other.
+            PickError::NoHost { .. } if last.is_some() => {
+                last.take().map_or(Stop::Silence, Stop::Trouble)
+            }
+            PickError::UnknownCluster => Trouble::UnknownCluster(course.cluster.to_string()).into(),
+            error => {
+                let cluster = course.cluster.clone();
+                Trouble::NoHost { cluster, error }.into()
+            }
+        })
+    }
+
+    /// One try on one host; a connection that went stale while it waited is no try.
+    async fn try_host(
+        &mut self,
+        picked: &Picked,
+        course: &mut Course<'_>,
+        tried: usize,
+    ) -> Result<Tried, Stop> {
+        let pools = self.connection.setting.pools().clone();
+        if let Some(upstream) = pools.take(picked.lease.host()) {
+            match self.attempt(picked, course, upstream).await? {
+                Tried::Missed {
+                    outcome: Outcome::Reset(Reuse::Reused),
+                    replay: Replay::Safe,
+                    ..
+                } => {}
+                done => return Ok(done),
+            }
+        }
+        match pools
+            .connect(picked.lease.host(), &picked.settings, &picked.limits)
+            .await
+        {
+            Ok(upstream) => self.attempt(picked, course, upstream).await,
+            Err(PoolError::Overflow) => Err(overflow(course, "connections").into()),
+            Err(PoolError::Connect(error @ ConnectError::Exhausted(_))) => {
+                let cluster = course.cluster.clone();
+                Err(Trouble::Exhausted { cluster, error }.into())
+            }
+            Err(PoolError::Connect(error)) => {
+                let host = picked.lease.host().to_string();
+                let cluster = course.cluster.clone();
+                self.connection.setting.note(Notice {
+                    tag: "upstream.connect",
+                    kind: host.clone(),
+                    text: format!("cluster `{cluster}`: host {host}: {error}"),
+                });
+                let tries = tried + 1;
+                Ok(Tried::Missed {
+                    trouble: Trouble::ConnectFailed {
+                        cluster,
+                        host,
+                        error,
+                        tries,
+                    },
+                    outcome: Outcome::ConnectFailed,
+                    replay: Replay::Safe,
+                })
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        picked: &Picked,
+        course: &mut Course<'_>,
+        upstream: Pooled,
+    ) -> Result<Tried, Stop> {
+        self.record.upstream_id = Some(upstream.id());
+        let reuse = match upstream.is_reused() {
+            true => Reuse::Reused,
+            false => Reuse::Fresh,
+        };
+        let host = picked.lease.host();
+        let attempt = Attempt::new(self, course, picked, upstream)?;
+        let missed = match attempt.run().await {
+            Ok(tried) => return Ok(tried),
+            Err(missed) => missed,
+        };
+        let load = picked.lease.load();
+        match missed.miss {
+            Miss::Closed | Miss::Malformed(_) => load.count_failure(),
+            Miss::Reset => {
+                load.count_failure();
+                load.count_remote_reset();
+            }
+            Miss::Gone | Miss::Request(_) => load.count_local_reset(),
+            Miss::TimedOut(..) => {}
+        }
+        let host = host.to_string();
+        let replay = match missed.may_be_sent_again(self.request.method, self.intake.whole) {
+            true => Replay::Safe,
+            false => Replay::Unsafe,
+        };
+        let (trouble, outcome) = match missed.miss {
+            Miss::Gone => return Err(self.gone()),
+            Miss::Request(trouble) => return Err(trouble.into()),
+            Miss::Closed => (Trouble::UpstreamClosed { host }, Outcome::Reset(reuse)),
+            Miss::Reset => (Trouble::UpstreamReset { host }, Outcome::Reset(reuse)),
+            Miss::Malformed(error) => {
+                return Err(Trouble::ResponseMalformed { host, error }.into());
+            }
+            Miss::TimedOut(after, outcome) => {
+                picked.lease.load().count_timeout();
+                (Trouble::TimedOut { host, after }, outcome)
+            }
+        };
+        Ok(Tried::Missed {
+            trouble,
+            outcome,
+            replay,
+        })
+    }
+
+    /// The downstream left before it was answered (MOSN 1.4 records 504).
+    pub(super) fn gone(&mut self) -> Stop {
+        self.record.status = 504;
+        self.record.reset = true;
+        Stop::Silence
+    }
+}
+
+fn overflow(course: &Course<'_>, what: &'static str) -> Trouble {
+    let cluster = course.cluster.clone();
+    Trouble::Overflow { cluster, what }
+}

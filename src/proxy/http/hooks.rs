@@ -1,0 +1,150 @@
+//! Where stream filters and routes look at a request and its response.
+
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use crate::config::{Action, ClusterChoice};
+use crate::filter::{BodySize, Phase, ReplyOrigin, RequestView, ResponseView, RouteView, Verdict};
+use crate::name::ClusterName;
+use crate::protocol::http1::{Body, Fields};
+use crate::route::{Flags, Found, apply};
+
+use super::exchange::{Exchange, Routed, Stop};
+use super::facts::Subject;
+use super::record::Origin;
+use super::trouble::Trouble;
+use super::{Setting, access};
+
+/// Where filters send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// On.
+    No,
+    /// Back to its route.
+    Route,
+    /// Back to the choice of a host.
+    Host,
+}
+
+impl<S: Setting> Exchange<'_, S> {
+    /// Runs the stream filters of a phase.
+    pub(super) async fn filter(
+        &mut self,
+        phase: Phase,
+        found: Option<&Found<'_>>,
+        cluster: Option<&ClusterName>,
+    ) -> Result<Again, Stop> {
+        if self.fitting.chain.is_empty(phase) {
+            return Ok(Again::No);
+        }
+        let fitting = Arc::clone(&self.fitting);
+        let mut from = std::mem::take(&mut self.resume);
+        loop {
+            let step = self.see(found, cluster, |view| {
+                fitting.chain.on_request(phase, from, view)
+            });
+            match step.verdict {
+                Verdict::Continue => return Ok(Again::No),
+                Verdict::HostAgain => {
+                    self.resume = step.next;
+                    return Ok(Again::Host);
+                }
+                Verdict::Pause(pause, reply) => {
+                    sleep(pause).await;
+                    if let Some(reply) = reply {
+                        return Err(Trouble::Filtered(reply).into());
+                    }
+                }
+                Verdict::Reply(reply) => return Err(Trouble::Filtered(reply).into()),
+                Verdict::RouteAgain => {
+                    self.resume = step.next;
+                    self.body_limit = None;
+                    return Ok(Again::Route);
+                }
+                Verdict::Terminate => {
+                    self.record.flags |= Flags::TERMINATED;
+                    return Err(Stop::Silence);
+                }
+            }
+            from = step.next;
+        }
+    }
+
+    /// Shows the request to filters.
+    fn see<T>(
+        &mut self,
+        found: Option<&Found<'_>>,
+        cluster: Option<&ClusterName>,
+        look: impl FnOnce(&mut RequestView<'_>) -> T,
+    ) -> T {
+        let body = match self.request.body {
+            Body::None => BodySize::None,
+            Body::Length(length) => BodySize::Known(length),
+            Body::Chunked | Body::UntilClose => BodySize::Unknown,
+        };
+        let mut fields = std::mem::take(&mut self.request.fields);
+        let seen = look(&mut RequestView {
+            method: self.request.method_text(),
+            path: self.path.as_bytes(&self.request),
+            fields: &mut fields,
+            downstream: self.connection.peer(),
+            body,
+            route: found.map(route_view),
+            cluster: cluster.or_else(|| found.and_then(named)),
+            metadata: &mut self.metadata,
+            body_limit: &mut self.body_limit,
+            flags: &mut self.record.flags,
+            random: &mut rand::random,
+        });
+        self.request.fields = fields;
+        seen
+    }
+
+    /// Lets the filters and the routes change a response's head.
+    pub(super) fn dress(&mut self, status: u16, fields: &mut Fields, routed: Routed<'_>) {
+        if !self.fitting.chain.is_empty(Phase::BeforeSend) {
+            let route = routed.and_then(|(_, found)| found).map(route_view);
+            let origin = match self.record.origin {
+                Origin::Upstream => ReplyOrigin::Upstream,
+                Origin::Local => ReplyOrigin::Local,
+            };
+            self.fitting.chain.on_response(&mut ResponseView {
+                status,
+                fields,
+                origin,
+                route,
+            });
+        }
+        let Some((table, Some(found))) = routed else {
+            return;
+        };
+        let scopes = [
+            &found.route.edits.response,
+            &found.virtual_host.edits.response,
+            &table.router().edits.response,
+        ];
+        let subject = Subject::of(self);
+        apply(fields, scopes, |variable, now, out| {
+            access::push(&subject, variable, None, Some(now), out);
+        });
+    }
+}
+
+/// The cluster of a route that names one, before a host of it is chosen.
+fn named<'a>(found: &Found<'a>) -> Option<&'a ClusterName> {
+    let Action::Forward(forward) = &found.route.action else {
+        return None;
+    };
+    match &forward.cluster {
+        ClusterChoice::One(cluster) => Some(cluster),
+        _ => None,
+    }
+}
+
+fn route_view<'a>(found: &Found<'a>) -> RouteView<'a> {
+    RouteView {
+        virtual_host: found.virtual_host,
+        route: found.route,
+    }
+}

@@ -1,0 +1,143 @@
+//! Copies of requests, for another cluster; nobody waits for their responses.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use crate::cluster::Work;
+use crate::name::ClusterName;
+use crate::net::with_scratch;
+use crate::protocol::http1::{
+    Asked, Body, Decoder, HeadLimits, Parsed, Persistence, Progress, Response,
+};
+use crate::upstream::{Hosts, Pooled};
+
+use super::Setting;
+use super::spare::Lent;
+use super::transfer::Unsent;
+
+/// How long a copy may take, its response included.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const HEAD: HeadLimits = HeadLimits {
+    bytes: 64 * 1024,
+    fields: 256,
+};
+
+/// Sends a copy of a request to a host of the cluster, and drops what it answers. A copy that
+/// fails is not sent again.
+pub(super) async fn send<S: Setting>(
+    setting: Rc<S>,
+    cluster: ClusterName,
+    message: Vec<u8>,
+    asked: Asked,
+) {
+    let sent = async {
+        let picked = setting
+            .hosts()
+            .pick(&cluster, &[], Work::Request)
+            .await
+            .ok()?;
+        let _permit = picked.limits.request(picked.settings.limits.requests)?;
+        let host = picked.lease.host();
+        let pools = setting.pools();
+        let upstream = match pools.take(host) {
+            Some(upstream) => upstream,
+            None => {
+                let connected = pools.connect(host, &picked.settings, &picked.limits);
+                connected.await.ok()?
+            }
+        };
+        let persistence = exchange(&upstream, message, asked).await?;
+        if persistence == Persistence::Keep {
+            pools.give(upstream, picked.settings.idle_timeout, Instant::now());
+        }
+        Some(())
+    };
+    let _ = timeout(PATIENCE, sent).await;
+}
+
+/// Sends a request and drops the response; whether another one may follow it.
+async fn exchange(upstream: &Pooled, message: Vec<u8>, asked: Asked) -> Option<Persistence> {
+    let mut unsent = Unsent::from(message);
+    poll_fn(|cx| unsent.poll_flush(cx, upstream)).await.ok()?;
+    let mut answer = Answer::Head(Vec::new());
+    poll_fn(|cx| {
+        loop {
+            let heard = with_scratch(|scratch| {
+                let received = ready!(upstream.poll_recv(cx, scratch)).ok().unwrap_or(0);
+                Poll::Ready(answer.hear(&scratch[..received], asked))
+            });
+            match ready!(heard) {
+                Heard::More => {}
+                Heard::End(persistence) => return Poll::Ready(persistence),
+            }
+        }
+    })
+    .await
+}
+
+enum Answer {
+    Head(Vec<u8>),
+    Body(Decoder, Persistence),
+}
+
+enum Heard {
+    More,
+    End(Option<Persistence>),
+}
+
+impl Answer {
+    fn hear(&mut self, input: &[u8], asked: Asked) -> Heard {
+        if input.is_empty() {
+            return Heard::End(None);
+        }
+        let rest = match self {
+            Self::Body(..) => input.to_vec(),
+            Self::Head(head) => {
+                head.extend_from_slice(input);
+                let mut response = Lent::<Response>::new();
+                let (mut at, mut status) = (0, 100);
+                while (100..200).contains(&status) {
+                    match response.parse(&head[at..], &HEAD, asked) {
+                        Ok(Parsed::Whole(len)) => at += len,
+                        Ok(Parsed::Partial) => return Heard::More,
+                        Err(_) => return Heard::End(None),
+                    }
+                    status = response.status;
+                }
+                let rest = head.split_off(at);
+                let ends = response.body == Body::UntilClose;
+                let persistence = match ends {
+                    true => Persistence::Close,
+                    false => response.persistence,
+                };
+                *self = Self::Body(Decoder::new(response.body), persistence);
+                rest
+            }
+        };
+        self.hear_body(&rest)
+    }
+
+    fn hear_body(&mut self, input: &[u8]) -> Heard {
+        let Self::Body(decoder, persistence) = self else {
+            return Heard::More;
+        };
+        let mut used = 0;
+        loop {
+            let Ok(step) = decoder.decode(&input[used..]) else {
+                return Heard::End(None);
+            };
+            used += step.consumed;
+            match step.state {
+                Progress::End if used == input.len() => return Heard::End(Some(*persistence)),
+                Progress::End => return Heard::End(None),
+                Progress::More if step.consumed == 0 => return Heard::More,
+                Progress::More => {}
+            }
+        }
+    }
+}

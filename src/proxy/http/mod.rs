@@ -1,0 +1,24 @@
+//! HTTP: from a downstream's bytes to requests, from there to an upstream, and back.
+
+mod access;
+mod attempt;
+mod course;
+mod deliver;
+mod exchange;
+mod facts;
+mod forward;
+mod hooks;
+mod linger;
+mod local;
+mod mirror;
+mod pace;
+mod record;
+mod reply;
+mod serve;
+mod setting;
+mod spare;
+mod transfer;
+mod trouble;
+
+pub use serve::{Served, Tunnel, serve};
+pub use setting::{Addresses, Connection, Fitting, Goodbye, Notice, Setting};

@@ -1,0 +1,94 @@
+//! What is remembered of a request until it has been logged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::Host;
+use crate::name::ClusterName;
+use crate::route::Flags;
+use crate::telemetry::counters::HttpCounters;
+
+/// What is remembered of a request until it has been logged.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// When its head was whole.
+    pub(super) started: Instant,
+    /// When it had wholly gone upstream.
+    pub(super) forwarded: Option<Instant>,
+    /// When the whole response had come.
+    pub(super) answered: Option<Instant>,
+    /// Bytes of its body.
+    pub(super) body_received: u64,
+    /// Bytes of the response's body that went downstream.
+    pub(super) body_sent: u64,
+    /// What went downstream; 0 when nothing did.
+    pub(super) status: u16,
+    /// What went wrong.
+    pub(super) flags: Flags,
+    /// The host that was chosen last.
+    pub(super) host: Option<Arc<Host>>,
+    /// The connection to it.
+    pub(super) upstream_id: Option<u64>,
+    /// Where it was sent.
+    pub(super) cluster: Option<ClusterName>,
+    /// Who answered.
+    pub(super) origin: Origin,
+    /// Whether the downstream did not get all of its response.
+    pub(super) reset: bool,
+    /// The request's number in this process.
+    pub(super) id: u64,
+}
+
+/// Who answered a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// An upstream, or nobody.
+    Upstream,
+    /// The proxy itself.
+    Local,
+}
+
+impl Record {
+    /// A request that begins.
+    pub(super) fn new(started: Instant, id: u64) -> Self {
+        Self {
+            started,
+            forwarded: None,
+            answered: None,
+            body_received: 0,
+            body_sent: 0,
+            status: 0,
+            flags: Flags::default(),
+            host: None,
+            upstream_id: None,
+            cluster: None,
+            origin: Origin::Upstream,
+            reset: false,
+            id,
+        }
+    }
+
+    /// Of the time until `finished`, what the proxy took itself: until the request had gone out,
+    /// and from when the response had come (MOSN 1.4).
+    pub(super) fn process_time(&self, finished: Duration) -> Duration {
+        let out = self.forwarded.map_or(finished, |at| at - self.started);
+        let back = self.answered.map_or(Duration::ZERO, |at| {
+            finished.saturating_sub(at - self.started)
+        });
+        out + back
+    }
+
+    /// Counts it in `counters`, once it is over.
+    pub(super) fn count(&self, counters: &HttpCounters) {
+        let time = self.started.elapsed();
+        counters.end(self.status, time, self.process_time(time));
+        if self.reset {
+            counters.count_reset();
+        }
+        if self.flags.is_failure_of_proxy() {
+            counters.count_failed();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Local replies: answers that the proxy makes itself.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use crate::config::Causes;
+use crate::protocol::http1::{Fields, Framing, Refusal, standard_reason, write_status_line};
+
+use super::exchange::After;
+use super::transfer::Unsent;
+use super::trouble::Trouble;
+use super::{Connection, Setting};
+
+/// The field that names the cause of a local reply.
+pub(super) const CAUSE: &str = "x-banyan-cause";
+
+/// A local reply, before it is written.
+#[derive(Debug, Default)]
+pub(super) struct LocalReply {
+    pub(super) status: u16,
+    pub(super) fields: Fields,
+    pub(super) body: Vec<u8>,
+}
+
+impl LocalReply {
+    /// What the request gets for `trouble`.
+    pub(super) fn of(trouble: &Trouble, causes: Causes) -> Self {
+        let status = trouble.status();
+        let mut reply = Self {
+            status,
+            ..Self::default()
+        };
+        if let Trouble::Filtered(filtered) = trouble {
+            reply.body.extend_from_slice(&filtered.body);
+            return reply.typed();
+        }
+        reply
+            .body
+            .extend_from_slice(standard_reason(status).as_bytes());
+        if causes == Causes::Named {
+            let cause = cause(trouble);
+            reply.fields.push(CAUSE.as_bytes(), cause.as_bytes());
+            reply.body.extend_from_slice(b": ");
+            reply.body.extend_from_slice(cause.as_bytes());
+        }
+        reply.body.push(b'\n');
+        reply.typed()
+    }
+
+    fn typed(mut self) -> Self {
+        if !self.body.is_empty() {
+            self.fields
+                .push(b"Content-Type", b"text/plain; charset=utf-8");
+        }
+        self
+    }
+
+    /// A text with a status.
+    pub(super) fn text(status: u16, body: &str) -> Self {
+        let reply = Self {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Self::default()
+        };
+        reply.typed()
+    }
+
+    /// Appends it to `out` as it goes over the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>, ends: Ends, method: Asked) {
+        write_status_line(out, self.status, standard_reason(self.status).as_bytes());
+        self.fields.write_to(out);
+        // Neither has a body, nor a length (RFC 9110 sections 15.2, 15.3.5, 15.4.5).
+        let is_bare = self.status < 200 || matches!(self.status, 204 | 304);
+        if !is_bare {
+            Framing::Length(self.body.len() as u64).write_to(out);
+        }
+        out.extend_from_slice(ends.field());
+        out.extend_from_slice(b"\r\n");
+        if !is_bare && method == Asked::Other {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
+
+/// Whether a body is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// By HEAD: none.
+    Head,
+    /// By any other method.
+    Other,
+}
+
+/// What is said about the connection's future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// It goes on, which goes without saying in HTTP/1.1.
+    No,
+    /// It goes on, which an HTTP/1.0 client has to be told.
+    NoAsTold,
+    /// It ends with this response.
+    Yes,
+}
+
+impl Ends {
+    pub(super) fn field(self) -> &'static [u8] {
+        match self {
+            Self::No => b"",
+            Self::NoAsTold => b"Connection: keep-alive\r\n",
+            Self::Yes => b"Connection: close\r\n",
+        }
+    }
+}
+
+/// The cause in words that may stand in a field: printable ASCII of a bounded length.
+fn cause(trouble: &Trouble) -> String {
+    const LONGEST: usize = 200;
+    let text = trouble.to_string();
+    let printable = text.chars().map(|c| match c {
+        ' '..='~' => c,
+        _ => '?',
+    });
+    printable.take(LONGEST).collect()
+}
+
+/// Answers what is no request, and ends the connection.
+pub(super) async fn refuse<S: Setting>(connection: &Connection<S>, refusal: &Refusal) -> After {
+    answer(connection, &Trouble::Refused(*refusal)).await
+}
+
+/// Answers a head that does not end, and ends the connection.
+pub(super) async fn too_slow<S: Setting>(connection: &Connection<S>) -> After {
+    answer(connection, &Trouble::TooSlow).await
+}
+
+/// Answers where there is no request, and ends the connection.
+async fn answer<S: Setting>(connection: &Connection<S>, trouble: &Trouble) -> After {
+    let fitting = connection.setting.fitting();
+    let causes = fitting.proxy().map_or(Causes::Hidden, |proxy| proxy.causes);
+    let reply = LocalReply::of(trouble, causes);
+    let mut unsent = Unsent::default();
+    reply.write(unsent.buffer(), Ends::Yes, Asked::Other);
+    let counters = connection.setting.counters();
+    counters.begin();
+    counters.end(reply.status, Duration::ZERO, Duration::ZERO);
+    connection.flow.add_sent(reply.body.len());
+    match poll_fn(|cx| unsent.poll_flush(cx, &connection.stream)).await {
+        Ok(()) => After::Linger,
+        Err(_) => After::Close,
+    }
+}

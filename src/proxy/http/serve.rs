@@ -1,0 +1,253 @@
+//! A downstream connection that speaks HTTP/1: request after request, until one side has enough.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use memchr::memchr;
+use tokio::time::{Instant, timeout};
+
+use crate::config::HttpProxy;
+use crate::net::{Stream, with_scratch};
+use crate::protocol::http1::{HeadLimits, Parsed, Refusal, Request};
+
+use super::exchange::{After, Exchange, Received};
+use super::linger::linger;
+use super::reply;
+use super::spare::Lent;
+use super::{Connection, Setting};
+
+/// How a connection left HTTP.
+#[derive(Debug)]
+pub enum Served {
+    /// It is over.
+    Closed,
+    /// It has become a relay to this upstream.
+    Tunnel(Tunnel),
+}
+
+/// Two connections whose bytes go through as they are from now on.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The peer that called.
+    pub downstream: Stream,
+    /// What it said already beyond its request.
+    pub from_downstream: Vec<u8>,
+    /// The peer that we called.
+    pub upstream: crate::upstream::Pooled,
+    /// What it said already beyond its response's head.
+    pub from_upstream: Vec<u8>,
+}
+
+/// What came from a downstream that was waited for.
+enum Heard {
+    Request(Received),
+    Refused(Refusal),
+    /// A head was begun and not ended in time.
+    Slow,
+    /// Nothing will come: closed, reset, or said goodbye to.
+    Nothing,
+}
+
+/// Serves requests until the connection is over, or becomes a tunnel.
+///
+/// Between two requests it holds no buffer. When the listener drains, it ends at the next rest.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection, and resets nothing but what was under way.
+pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
+    let mut unread = Vec::new();
+    let mut rest = Rest::BeforeFirst;
+    loop {
+        let heard = next(&connection, &mut unread, rest).await;
+        rest = Rest::Between;
+        let after = match heard {
+            Heard::Request(received) => Box::pin(Exchange::run(&connection, received)).await,
+            Heard::Refused(refusal) => Box::pin(reply::refuse(&connection, &refusal)).await,
+            Heard::Slow => Box::pin(reply::too_slow(&connection)).await,
+            Heard::Nothing => return Served::Closed,
+        };
+        match after {
+            After::Next(rest) => unread = without_empty_lines(rest),
+            After::Close => return Served::Closed,
+            After::Linger => {
+                Box::pin(linger(&connection.stream)).await;
+                return Served::Closed;
+            }
+            After::Reset => {
+                connection.stream.reset_on_close();
+                return Served::Closed;
+            }
+            After::Tunnel {
+                rest,
+                upstream,
+                from_upstream,
+            } => {
+                return Served::Tunnel(Tunnel {
+                    downstream: connection.stream,
+                    from_downstream: rest,
+                    upstream,
+                    from_upstream,
+                });
+            }
+        }
+    }
+}
+
+/// Where a connection rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It was accepted, and is owed an answer.
+    BeforeFirst,
+    Between,
+}
+
+/// What an old client sends behind a body is no request (RFC 9112 section 2.2).
+fn without_empty_lines(mut rest: Vec<u8>) -> Vec<u8> {
+    let lines = rest.chunks(2).take_while(|line| line == b"\r\n").take(2);
+    let empty = 2 * lines.count();
+    if empty > 0 {
+        rest.drain(..empty);
+    }
+    rest
+}
+
+/// Waits for the next request.
+async fn next<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>, rest: Rest) -> Heard {
+    if unread.is_empty() {
+        let first = poll_fn(|cx| poll_first(connection, cx, unread));
+        let heard = tokio::select! {
+            biased;
+            heard = first => heard,
+            () = connection.goodbye.said() => Box::pin(last_word(connection, unread, rest)).await,
+        };
+        if let Some(heard) = heard {
+            return heard;
+        }
+    } else if let Some(heard) = parse(connection, unread) {
+        unread.clear();
+        return heard;
+    }
+    Box::pin(rest_of_head(connection, unread)).await
+}
+
+/// How long a connection that was never served may take for its request once the lane drains,
+/// where the listener has no deadline for that.
+const LAST_REQUEST: Duration = Duration::from_secs(10);
+
+/// What the downstream says before it is said goodbye to: a request that is here already, though
+/// the reactor may not have told of it, or the first one of a connection that was just accepted.
+async fn last_word<S: Setting>(
+    connection: &Connection<S>,
+    unread: &mut Vec<u8>,
+    rest: Rest,
+) -> Option<Heard> {
+    if rest == Rest::Between && !connection.stream.has_unread() {
+        return Some(Heard::Nothing);
+    }
+    let fitting = connection.setting.fitting();
+    let deadline = fitting.proxy().and_then(|proxy| proxy.deadlines.head);
+    let first = poll_fn(|cx| poll_first(connection, cx, unread));
+    let heard = timeout(deadline.unwrap_or(LAST_REQUEST), first).await;
+    heard.unwrap_or(Some(Heard::Nothing))
+}
+
+/// The first bytes of a head. Most often that is the whole request: then it was never copied but
+/// into its own buffer. `None`: more has to come, and what came is in `unread`.
+fn poll_first<S: Setting>(
+    connection: &Connection<S>,
+    cx: &mut Context<'_>,
+    unread: &mut Vec<u8>,
+) -> Poll<Option<Heard>> {
+    with_scratch(|scratch| {
+        let Ok(received) = ready!(connection.stream.poll_recv(cx, scratch)) else {
+            return Poll::Ready(Some(Heard::Nothing));
+        };
+        connection.flow.add_received(received);
+        let input = &scratch[..received];
+        if input.is_empty() {
+            return Poll::Ready(Some(Heard::Nothing));
+        }
+        let heard = parse(connection, input);
+        if heard.is_none() {
+            unread.extend_from_slice(input);
+        }
+        Poll::Ready(heard)
+    })
+}
+
+/// Waits for the rest of a head, for as long as a head may take.
+async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>) -> Heard {
+    let deadline = connection
+        .setting
+        .fitting()
+        .proxy()
+        .and_then(|proxy| proxy.deadlines.head);
+    let rest = async {
+        loop {
+            let before = unread.len();
+            match poll_fn(|cx| poll_more(connection, cx, unread)).await {
+                Ok(0) | Err(_) => return Heard::Nothing,
+                Ok(_) => {}
+            }
+            // Without a line's end no head ends, and a long one is refused for its length.
+            let is_news =
+                memchr(b'\n', &unread[before..]).is_some() || unread.len() > before + 1024;
+            if (is_news || unread.len() >= head_limit(connection))
+                && let Some(heard) = parse(connection, unread)
+            {
+                return heard;
+            }
+        }
+    };
+    let heard = match deadline {
+        Some(deadline) => timeout(deadline, rest).await.unwrap_or(Heard::Slow),
+        None => rest.await,
+    };
+    unread.clear();
+    heard
+}
+
+fn head_limit<S: Setting>(connection: &Connection<S>) -> usize {
+    let fitting = connection.setting.fitting();
+    fitting.proxy().map_or(0, |proxy| proxy.limits.head_bytes)
+}
+
+fn poll_more<S: Setting>(
+    connection: &Connection<S>,
+    cx: &mut Context<'_>,
+    unread: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    with_scratch(|scratch| {
+        let received = ready!(connection.stream.poll_recv(cx, scratch))?;
+        connection.flow.add_received(received);
+        unread.extend_from_slice(&scratch[..received]);
+        Poll::Ready(Ok(received))
+    })
+}
+
+/// Reads a head at the beginning of `input`; `None` when it is not whole.
+fn parse<S: Setting>(connection: &Connection<S>, input: &[u8]) -> Option<Heard> {
+    let fitting = connection.setting.fitting();
+    // It was changed into another kind of listener: new connections see to that.
+    let Some(HttpProxy { limits, .. }) = fitting.proxy() else {
+        return Some(Heard::Nothing);
+    };
+    let limits = HeadLimits {
+        bytes: limits.head_bytes,
+        fields: limits.fields,
+    };
+    let mut request = Lent::<Request>::new();
+    match request.parse(input, &limits) {
+        Ok(Parsed::Partial) => None,
+        Ok(Parsed::Whole(len)) => Some(Heard::Request(Received {
+            request,
+            rest: input[len..].to_vec(),
+            at: Instant::now(),
+            fitting,
+        })),
+        Err(refusal) => Some(Heard::Refused(refusal)),
+    }
+}

@@ -1,0 +1,209 @@
+//! What an HTTP connection is lent by the lane that it lives in.
+
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::config::{self, HttpProxy, NetworkFilter, Router, Target};
+use crate::filter::Chain;
+use crate::name::{ConnectionId, RouterName};
+use crate::net::Stream;
+use crate::proxy::Flow;
+use crate::route::Table;
+use crate::telemetry::access_log::Log;
+use crate::telemetry::counters::HttpCounters;
+use crate::upstream::{Hosts, Pools};
+
+/// What an HTTP connection is lent by the lane that it lives in.
+pub trait Setting: 'static {
+    /// Who is asked for hosts.
+    type Hosts: Hosts;
+
+    /// Who is asked for hosts.
+    fn hosts(&self) -> &Self::Hosts;
+
+    /// This worker's upstream connections.
+    fn pools(&self) -> &Pools;
+
+    /// The listener as it is now; a request keeps what it started with.
+    fn fitting(&self) -> Arc<Fitting>;
+
+    /// The routes of that name as they are now.
+    fn table(&self, router: &RouterName) -> Option<Arc<Table>>;
+
+    /// A number for a request, never given twice in this process.
+    fn next_id(&self) -> u64;
+
+    /// What this worker counts of the listener's requests.
+    fn counters(&self) -> &HttpCounters;
+
+    /// Writes a line to each access log of the listener, formatted by `line`.
+    fn log(
+        &self,
+        fitting: &Arc<Fitting>,
+        line: &mut dyn FnMut(&config::AccessFormat, &mut Vec<u8>),
+    );
+
+    /// Runs work that no request waits for. More of it than the lane has room for is dropped.
+    fn run_aside(&self, work: Pin<Box<dyn Future<Output = ()>>>);
+
+    /// Tells of something that may happen to every request.
+    fn note(&self, trouble: Notice);
+}
+
+/// Something that went wrong with a request, for the log.
+#[derive(Debug)]
+pub struct Notice {
+    /// What log readers search for.
+    pub tag: &'static str,
+    /// Notices of one kind are one line a second.
+    pub kind: String,
+    /// The whole sentence.
+    pub text: String,
+}
+
+/// A listener's settings, and what is made of them once for all requests.
+#[derive(Debug)]
+pub struct Fitting {
+    /// As the plan has it.
+    pub listener: Arc<config::Listener>,
+    /// Its stream filters.
+    pub chain: Chain,
+    /// One for each of its access logs.
+    pub logs: Vec<Log>,
+    /// Where its requests go when it names a cluster instead of a router.
+    short: Option<Arc<Table>>,
+}
+
+impl Fitting {
+    /// What a listener needs that has neither stream filters nor access logs.
+    #[must_use]
+    pub fn bare(listener: Arc<config::Listener>) -> Self {
+        Self::new(listener, Chain::default(), Vec::new())
+    }
+
+    /// Makes what the requests of a listener need. `chain` is that of its stream filters, and
+    /// `logs` are its access logs, in their order.
+    #[must_use]
+    pub fn new(listener: Arc<config::Listener>, chain: Chain, logs: Vec<Log>) -> Self {
+        let short = match &listener.filter {
+            NetworkFilter::Proxy(HttpProxy {
+                target: Target::Cluster(cluster),
+                ..
+            }) => Some(Arc::new(Table::new(Arc::new(Router::to(cluster.clone()))))),
+            _ => None,
+        };
+        Self {
+            listener,
+            chain,
+            logs,
+            short,
+        }
+    }
+
+    /// Its `proxy` filter; `None` when its connections are not HTTP any more.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&HttpProxy> {
+        match &self.listener.filter {
+            NetworkFilter::Proxy(proxy) => Some(proxy),
+            NetworkFilter::Close | NetworkFilter::TcpProxy(_) => None,
+        }
+    }
+
+    /// The routes of its requests; `None` when it has no router.
+    pub(super) fn table<S: Setting>(&self, setting: &S) -> Option<Arc<Table>> {
+        match &self.proxy()?.target {
+            Target::Cluster(_) => self.short.clone(),
+            Target::Nowhere => None,
+            Target::Router(name) => setting.table(name),
+        }
+    }
+}
+
+/// One downstream connection that speaks HTTP.
+pub struct Connection<S> {
+    /// The lane's.
+    pub setting: Rc<S>,
+    /// Its socket.
+    pub stream: Stream,
+    /// Its number, for logs.
+    pub id: ConnectionId,
+    /// What it has moved, for whoever looks for idle connections.
+    pub flow: Rc<Flow>,
+    /// Heard when the lane drains.
+    pub goodbye: Rc<Goodbye>,
+    /// Its ends, once somebody has asked.
+    pub addresses: OnceCell<Addresses>,
+}
+
+/// The two ends of a connection; `None` over a unix socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses {
+    /// Ours.
+    pub local: Option<SocketAddr>,
+    /// The peer's.
+    pub peer: Option<SocketAddr>,
+}
+
+impl<S> Connection<S> {
+    pub(super) fn addresses(&self) -> Addresses {
+        *self.addresses.get_or_init(|| Addresses {
+            local: self.stream.local_address().ok().flatten(),
+            peer: self.stream.peer_address().ok().flatten(),
+        })
+    }
+
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.addresses().peer
+    }
+}
+
+impl<S> fmt::Debug for Connection<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The wish that connections end at their next rest.
+///
+/// A request under way is answered, and told that the connection closes; a connection that rests
+/// between two requests closes at once.
+#[derive(Debug, Default)]
+pub struct Goodbye {
+    said: Cell<bool>,
+    told: Notify,
+}
+
+impl Goodbye {
+    /// Says it, for good.
+    pub fn say(&self) {
+        self.said.set(true);
+        self.told.notify_waiters();
+    }
+
+    /// Whether it has been said.
+    #[must_use]
+    pub fn is_said(&self) -> bool {
+        self.said.get()
+    }
+
+    /// Waits until it is said.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is cancel safe.
+    pub async fn said(&self) {
+        // One thread: nothing is said between the look and the wait.
+        while !self.is_said() {
+            self.told.notified().await;
+        }
+    }
+}
