@@ -1,0 +1,235 @@
+//! Access logs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use banyan::Proxy;
+use banyan::telemetry::access_log::AccessLogs;
+use banyan::telemetry::log::{Closed, Roller};
+use jiff::tz::TimeZone;
+use regex::Regex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::site::{Running, Site};
+use crate::support::until;
+use crate::talk::{Web, get, post, reply};
+
+/// An access log in a folder of its own, that a proxy writes.
+struct Logged {
+    running: Running,
+    web: Web,
+    logs: AccessLogs,
+    folder: TempDir,
+}
+
+impl Logged {
+    /// What the listener's `access_logs` say, but for the path.
+    async fn start(mut log: Value) -> Self {
+        let web = Web::answering(|_| reply(200, "X-Up: nine\r\n", "hello")).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("logs/access.log");
+        log["log_path"] = json!(file);
+        let site =
+            Site::forwarding(&[web.address], json!({})).listener("access_logs", json!([log]));
+        let logs = AccessLogs::new(Roller::default(), TimeZone::UTC);
+        let proxy = Proxy::default().access_logs(logs.clone());
+        Self {
+            running: site.start_as(proxy).await,
+            web,
+            logs,
+            folder,
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        lines(&self.folder.path().join("logs/access.log"))
+    }
+
+    /// Ends the proxy and closes the log; its lines.
+    async fn end(self) -> Vec<String> {
+        self.running.end().await;
+        assert_eq!(self.logs.close(Duration::from_secs(20)), Closed::Flushed);
+        assert_eq!(self.logs.losses(), []);
+        self.lines()
+    }
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[actix::test]
+async fn a_line_of_the_default_format_is_mosn_s() {
+    let logged = Logged::start(json!({})).await;
+    let (web, to) = (logged.web.address, logged.running.to);
+    let mut client = logged.running.client().await;
+    let from = client.stream.local_addr().unwrap();
+
+    assert_eq!(client.ask(post("/path", "123")).await.status(), 200);
+
+    let lines = logged.end().await;
+    let span = r"[0-9.]+(ns|µs|ms|s)";
+    let expected = format!(
+        r"^\d{{4}}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{{3}} \S+  \d+ \d+ {span} {span} 5 3 Http1 200 {span} false 200 {web} {to} {from} -$"
+    );
+    let line = &lines[0];
+    assert!(
+        Regex::new(&expected).unwrap().is_match(line),
+        "{line}\n{expected}"
+    );
+    assert_eq!(lines.len(), 1);
+}
+
+#[actix::test]
+async fn a_line_of_json_is_an_object() {
+    let logged = Logged::start(json!({ "log_format": "json" })).await;
+    let web = logged.web.address.to_string();
+    let request = "GET /p%20q/\"x\"?a=1&b HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    logged.running.ask(request).await;
+
+    let lines = logged.end().await;
+
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    for (name, expected) in [
+        ("listener_name", "app"),
+        ("protocol", "Http1"),
+        ("method", "GET"),
+        ("host", "a.example"),
+        ("path", "/p%20q/\"x\""),
+        ("query", "a=1&b"),
+        ("response_code", "200"),
+        ("response_flag", "false"),
+        ("bytes_received", "0"),
+        ("bytes_sent", "5"),
+        ("upstream_cluster", "main"),
+        ("upstream_local_address", web.as_str()),
+        ("upstream_host", "-"),
+    ] {
+        assert_eq!(line[name], expected, "{name} of {line}");
+    }
+    assert_eq!((line.as_object().unwrap().len(), lines.len()), (23, 1));
+}
+
+#[actix::test]
+async fn a_format_may_name_fields_of_request_and_response() {
+    let format = "%request_header_X-In% %response_header_x-up% %Http1_request_arg_n% \
+                  %Http1_cookie_c% %Http1_request_uri% %response_header_none%|";
+    let logged = Logged::start(json!({ "log_format": format })).await;
+    let fields = "Host: a\r\nX-In: one\r\nx-in: two\r\nCookie: b=0; c=7\r\n";
+    let request = format!("GET /p?m=1&n=2 HTTP/1.1\r\n{fields}\r\n");
+    logged.running.ask(request).await;
+
+    assert_eq!(logged.end().await, ["one, two nine 2 7 /p?m=1&n=2 -|"]);
+}
+
+#[actix::test]
+async fn members_of_json_are_the_configuration_s() {
+    let members = json!({ "code": "%response_code%", "text": "to %upstream_cluster%" });
+    let logged = Logged::start(json!({ "json_format": members })).await;
+    logged.running.ask(get("/")).await;
+
+    assert_eq!(logged.end().await, [r#"{"code":"200","text":"to main"}"#]);
+}
+
+#[actix::test]
+async fn every_request_has_its_line_once_the_log_is_closed() {
+    const EACH: usize = 100;
+    let format = "%Http1_request_uri% %response_code% %connection_id%";
+    let logged = Logged::start(json!({ "log_format": format })).await;
+    let mut clients = Vec::new();
+    for client in 0..4 {
+        clients.push((client, logged.running.client().await));
+    }
+    let asking = clients.iter_mut().map(|(client, peer)| async move {
+        for at in 0..EACH {
+            peer.fetch(&format!("/{client}/{at}")).await;
+        }
+    });
+    futures::future::join_all(asking).await;
+
+    let lines = logged.end().await;
+
+    assert_eq!(lines.len(), 4 * EACH);
+    for client in 0..4 {
+        let start = format!("/{client}/");
+        let own: Vec<_> = lines
+            .iter()
+            .filter(|line| line.starts_with(&start))
+            .collect();
+        let number = own[0].rsplit(' ').next().unwrap();
+        for (at, line) in own.iter().enumerate() {
+            assert_eq!(**line, format!("/{client}/{at} 200 {number}"));
+        }
+        assert_eq!(own.len(), EACH);
+    }
+}
+
+#[actix::test]
+async fn a_log_of_which_nobody_took_care_is_written_when_the_proxy_has_ended() {
+    let web = Web::named("here").await;
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::forwarding(&[web.address], json!({}))
+        .listener("access_logs", json!([{ "log_format": "%response_code%" }]));
+    let proxy = Proxy::default().log_directory(folder.path());
+    let running = site.start_as(proxy).await;
+    for _ in 0..7 {
+        running.ask(get("/")).await;
+    }
+
+    running.end().await;
+
+    let file = folder.path().join("app_access.log");
+    until("the lines are there", || async {
+        lines(&file) == ["200"; 7]
+    })
+    .await;
+}
+
+#[actix::test]
+async fn answers_of_the_proxy_s_own_are_logged_too() {
+    let format = "%Http1_request_uri% %response_code% %upstream_transport_failure_reason% \
+                  %response_flag% %proxy_direct_response%";
+    let logged = Logged::start(json!({ "log_format": format })).await;
+    let mut client = logged.running.client().await;
+    client.fetch("/").await;
+    let connect = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
+    assert_eq!(client.ask(connect).await.status(), 501);
+
+    let lines = logged.end().await;
+
+    assert_eq!(lines, ["/ 200 0x0 false -", "a:1 501 0x0 false true"]);
+}
+
+#[actix::test]
+async fn a_log_that_was_moved_away_is_begun_anew_on_reopening() {
+    let logged = Logged::start(json!({ "log_format": "%Http1_request_uri%" })).await;
+    logged.running.ask(get("/before")).await;
+    until("the first line is written", || async {
+        logged.lines() == ["/before"]
+    })
+    .await;
+    let file = logged.folder.path().join("logs/access.log");
+    let moved = logged.folder.path().join("moved.log");
+    std::fs::rename(&file, &moved).unwrap();
+
+    logged.logs.reopen();
+    until("there is a new file", || async { file.exists() }).await;
+    logged.running.ask(get("/after")).await;
+
+    // The folder goes with the log.
+    let Logged {
+        running,
+        logs,
+        folder,
+        web: _web,
+    } = logged;
+    running.end().await;
+    assert_eq!(logs.close(Duration::from_secs(20)), Closed::Flushed);
+    assert_eq!(
+        (lines(&file), lines(&moved)),
+        (vec!["/after".to_owned()], vec!["/before".to_owned()])
+    );
+    drop(folder);
+}
