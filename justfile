@@ -8,6 +8,14 @@ check:
 test FILTER="":
     cargo test --all-features {{ FILTER }}
 
+# The exchanges of HTTP whose file or name contains WORD.
+exchanges WORD="":
+    EXCHANGES={{ WORD }} cargo test --test http
+
+# One parser against what nobody thought of: `just fuzz http1_request` (needs cargo-fuzz and nightly).
+fuzz TARGET *ARGS:
+    cargo +nightly fuzz run {{ TARGET }} {{ ARGS }}
+
 lint:
     cargo fmt --all --check
     cargo clippy --all-targets -- -D warnings

@@ -121,7 +121,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves one request; whether there was one.
+    /// Serves one request; whether another may come.
     ///
     /// # Errors
     ///
@@ -142,7 +142,8 @@ impl Server {
             self.response = (target.to_owned(), response(target)?);
         }
         stream.write_all(&self.response.1).await?;
-        Ok(true)
+        // No proxy asks for it: a load without one does.
+        Ok(memmem::find(&self.received, b"Connection: close").is_none())
     }
 }
 
