@@ -4,6 +4,7 @@
 //! exists. Two plans can be compared, and `diff` says what leads from one to the
 //! other.
 
+mod cluster;
 mod filter;
 mod http;
 mod pattern;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
+pub use cluster::{Balancer, Choices, Cluster, Host, HostAddress, Limits};
 pub use filter::{
     Access, Fault, FieldAfter, IpAccess, MetadataRule, MetadataWhen, PayloadLimit, RouteFilters,
     StreamFilter,
@@ -209,91 +211,4 @@ pub struct TcpRoute {
     pub source_ports: Vec<RangeInclusive<u16>>,
     /// Ports that the downstream connected to.
     pub destination_ports: Vec<RangeInclusive<u16>>,
-}
-
-/// A named group of upstream hosts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cluster {
-    /// Unique.
-    pub name: ClusterName,
-    /// How a host is chosen. A change takes effect with the next choice.
-    pub balancer: Balancer,
-    /// How long a host may take to accept a connection (default 10 s).
-    pub connect_timeout: Duration,
-    /// Hosts in the order of the file, each address once.
-    pub hosts: Vec<Host>,
-    /// An upstream connection that moves no byte for so long is closed; `None` is never.
-    pub idle_timeout: Option<Duration>,
-    /// What it may carry at once.
-    pub limits: Limits,
-    /// `SO_MARK` of upstream sockets.
-    pub mark: Option<u32>,
-}
-
-/// What a cluster may carry at once, over all workers (`circuit_breakers`); `None` is any number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Upstream connections, idle ones too.
-    pub connections: Option<u64>,
-    /// Requests.
-    pub requests: Option<u64>,
-    /// Requests that are being tried again.
-    pub retries: Option<u64>,
-}
-
-/// How a host is chosen (`lb_type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Balancer {
-    /// Uniform.
-    Random,
-    /// In turn, from a random start.
-    #[default]
-    RoundRobin,
-    /// In turn, each as often as its weight says.
-    WeightedRoundRobin,
-    /// Fewest active requests by weight.
-    LeastRequest(Choices),
-    /// Fewest active connections by weight.
-    LeastConnection(Choices),
-}
-
-/// How many hosts a least-loaded choice looks at (`lbconfig.choice_count`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choices {
-    /// All of them (`0`).
-    All,
-    /// So many, drawn at random with replacement (default 2, as MOSN).
-    Random(u32),
-}
-
-impl Default for Choices {
-    fn default() -> Self {
-        Self::Random(2)
-    }
-}
-
-/// One upstream address of a cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Host {
-    /// Where it is reached.
-    pub address: HostAddress,
-    /// `hostname`, for logs and host rewrites.
-    pub hostname: Option<String>,
-    /// Share of the load, 1 to 128.
-    pub weight: u32,
-}
-
-/// Where a host is reached, as the configuration wrote it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostAddress {
-    /// An address that needs no resolution.
-    Socket(Address),
-    /// A DNS name and port, resolved when a connection is made.
-    Name(Arc<str>, u16),
-}
-
-impl From<SocketAddr> for HostAddress {
-    fn from(address: SocketAddr) -> Self {
-        Self::Socket(Address::Tcp(address))
-    }
 }
