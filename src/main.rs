@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Ok(Command::Stop(stop)) => cli::stop(&stop),
         Ok(Command::Reload) => cli::reload(),
         Ok(Command::Check(check)) => cli::check(&check),
+        Ok(Command::Schema) => cli::schema(),
         Ok(Command::Demo(demo)) => cli::demo(&demo),
         Ok(Command::Version(version)) => cli::version(&version),
         Ok(Command::Completions { shell }) => cli::completions(shell),

@@ -32,6 +32,8 @@ pub enum Command {
     Reload,
     /// Say everything that is wrong or doubtful in a configuration
     Check(Check),
+    /// Print the JSON Schema of configurations, for editors
+    Schema,
     /// Run a proxy before three origins of its own, no file needed
     Demo(Demo),
     /// Print the version

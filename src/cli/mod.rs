@@ -92,6 +92,12 @@ pub fn version(arguments: &Version) -> Exit {
     print::say(&format_args!("{object}\n"))
 }
 
+/// `banyan schema`
+#[must_use]
+pub fn schema() -> Exit {
+    print::say(&format_args!("{:#}\n", crate::config::schema()))
+}
+
 /// `banyan completions`
 #[must_use]
 pub fn completions(shell: clap_complete::Shell) -> Exit {

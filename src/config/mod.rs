@@ -11,6 +11,7 @@ mod plan;
 mod raw;
 mod render;
 mod resolve;
+mod schema;
 mod words;
 
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity, Strictness};
@@ -21,3 +22,4 @@ pub use load::{
     Alone, Document, Format, LARGEST, Loaded, Machine, Source, Surroundings, load, parse,
 };
 pub use plan::*;
+pub use schema::schema;

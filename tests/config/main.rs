@@ -7,3 +7,4 @@ mod docs;
 mod examples;
 mod http;
 mod plans;
+mod schema;

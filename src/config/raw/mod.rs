@@ -3,6 +3,7 @@
 mod cursor;
 mod fold;
 mod json;
+mod json_schema;
 pub(crate) mod keys;
 mod node;
 mod path;
@@ -13,6 +14,7 @@ mod yaml;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use fold::nearest;
+pub(crate) use json_schema::json_schema;
 pub(crate) use path::Path;
 pub(crate) use shape::Schema;
 pub(crate) use value::{Place, Value, quote, shorten};

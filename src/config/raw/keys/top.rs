@@ -10,6 +10,8 @@ use crate::config::raw::shape::{
 
 pub(crate) static TOP: Schema = Schema {
     keys: &[
+        // Where an editor finds the schema of the file.
+        now("$schema", Shape::Text),
         now("servers", Shape::List(&Shape::Object(&SERVER))),
         now("cluster_manager", Shape::Object(&CLUSTER_MANAGER)),
         now("disable_upgrade", Shape::Bool),
