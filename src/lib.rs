@@ -83,7 +83,7 @@ use tokio::sync::watch;
 use crate::actor::root;
 pub use crate::actor::root::ApplyError;
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
-pub use crate::cluster::Health;
+pub use crate::cluster::{Health, Reason};
 pub use crate::config::{Change, HostAddress, Plan};
 use crate::filter::Registry;
 pub use crate::name::{ClusterName, ListenerName};
@@ -279,7 +279,10 @@ impl ProxyHandle {
         }
     }
 
-    /// Sets the health of one host, as a health check would; `false` when there is no such host.
+    /// Takes one host out, or lets it back in; `false` when there is no such host.
+    ///
+    /// This is a reason of its own: a host that was let back in is chosen when its health check
+    /// has nothing against it either.
     ///
     /// # Errors
     ///

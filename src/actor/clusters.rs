@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Health, Host, HostSet, Limits};
+use crate::cluster::{Health, Host, HostSet, Limits, Reason};
 use crate::config;
 use crate::name::ClusterName;
 
@@ -98,23 +98,30 @@ pub(super) async fn remove(
         .await
 }
 
-/// Sets the health of one host; `false` when there is no such host.
+/// Lets someone speak for or against one host; `false` when there is no such host.
 ///
 /// # Errors
 ///
 /// As [`put`].
-pub(super) async fn set_health(
+pub(super) async fn turn(
     clusters: &Slot<Handle>,
-    cluster: ClusterName,
-    address: config::HostAddress,
-    health: Health,
+    turned: HealthTurned,
 ) -> Result<bool, Unavailable> {
-    let turn = HealthTurned {
-        cluster,
-        address,
-        health,
-    };
-    clusters.ask(|handle| handle.0.send(turn.clone())).await
+    clusters.ask(|handle| handle.0.send(turned.clone())).await
+}
+
+/// Someone speaks for or against a host.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "bool")]
+pub(super) struct HealthTurned {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its host.
+    pub address: config::HostAddress,
+    /// Who speaks.
+    pub reason: Reason,
+    /// What is said.
+    pub health: Health,
 }
 
 struct Clusters {
@@ -175,14 +182,6 @@ impl Handler<Remove> for Clusters {
     }
 }
 
-#[derive(Clone, Message)]
-#[rtype(result = "bool")]
-struct HealthTurned {
-    cluster: ClusterName,
-    address: config::HostAddress,
-    health: Health,
-}
-
 impl Handler<HealthTurned> for Clusters {
     type Result = bool;
 
@@ -194,7 +193,11 @@ impl Handler<HealthTurned> for Clusters {
         if before.hosts.find(&turn.address).is_none() {
             return false;
         }
-        let hosts = Arc::new(before.hosts.with_health(&turn.address, turn.health));
+        let hosts = Arc::new(
+            before
+                .hosts
+                .with_health(&turn.address, turn.reason, turn.health),
+        );
         current.store(Arc::new(Snapshot {
             settings: Arc::clone(&before.settings),
             hosts,
@@ -223,7 +226,13 @@ mod tests {
 
         settings.limits.requests = Some(1);
         put(&slot, vec![Arc::new(settings)]).await.unwrap();
-        let turned = set_health(&slot, name, host.address, Health::Unhealthy).await;
+        let turned = HealthTurned {
+            cluster: name,
+            address: host.address,
+            reason: Reason::Commanded,
+            health: Health::Unhealthy,
+        };
+        let turned = turn(&slot, turned).await;
 
         assert_eq!(turned, Ok(true));
         let latest = current.load();

@@ -5,20 +5,10 @@ use std::sync::Arc;
 
 use crate::config::{self, Address, HostAddress};
 
-use super::Load;
+use super::{Flags, Health, Load, Reason};
 
 /// Weights beyond this are clamped, as MOSN does.
 const MAX_WEIGHT: u32 = 128;
-
-/// Whether a host is fit for work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Health {
-    /// It is chosen.
-    #[default]
-    Healthy,
-    /// It is not chosen.
-    Unhealthy,
-}
 
 /// One upstream address of a cluster. Immutable, but for its live counts.
 #[derive(Clone, Debug)]
@@ -26,7 +16,7 @@ pub struct Host {
     address: HostAddress,
     hostname: Option<String>,
     weight: u32,
-    health: Health,
+    flags: Flags,
     load: Arc<Load>,
 }
 
@@ -38,7 +28,7 @@ impl Host {
             address: host.address.clone(),
             hostname: host.hostname.clone(),
             weight: host.weight.clamp(1, MAX_WEIGHT),
-            health: Health::default(),
+            flags: Flags::default(),
             load: Arc::default(),
         }
     }
@@ -46,15 +36,15 @@ impl Host {
     /// The same host as `before`, configured anew: it keeps its health and its load.
     pub(super) fn renewed(host: &config::Host, before: &Self) -> Self {
         Self {
-            health: before.health,
+            flags: before.flags,
             load: before.load.clone(),
             ..Self::new(host)
         }
     }
 
-    pub(super) fn with_health(&self, health: Health) -> Self {
+    pub(super) fn with_health(&self, reason: Reason, health: Health) -> Self {
         Self {
-            health,
+            flags: self.flags.with(reason, health),
             ..self.clone()
         }
     }
@@ -80,7 +70,13 @@ impl Host {
     /// Whether it is fit for work, in this snapshot.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health
+        self.flags.health()
+    }
+
+    /// What speaks against it, in this snapshot.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.flags
     }
 
     /// Its live counts.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, HostAddress};
 
-use super::{Health, Host};
+use super::{Health, Host, Reason};
 
 /// The hosts of a cluster at one moment, each address once.
 ///
@@ -52,16 +52,27 @@ impl HostSet {
         Self::from_hosts(hosts)
     }
 
-    /// The set after the health of one host turned; the same set if it has no such host.
+    /// The set after someone has spoken for or against one host; the same set if it has no such
+    /// host.
     #[must_use]
-    pub fn with_health(&self, address: &HostAddress, health: Health) -> Self {
-        Self::from_hosts(self.hosts.iter().map(|host| {
-            if host.address() == address {
-                Arc::new(host.with_health(health))
-            } else {
-                host.clone()
-            }
-        }))
+    pub fn with_health(&self, address: &HostAddress, reason: Reason, health: Health) -> Self {
+        let mut hosts = self.hosts.clone();
+        // Thousands of hosts may turn in a second: the rest of the set is not looked into.
+        if let Some(host) = hosts.iter_mut().find(|host| host.address() == address) {
+            *host = Arc::new(host.with_health(reason, health));
+        }
+        Self::of_distinct(hosts)
+    }
+
+    /// The set after one of those who may speak against a host has taken back all that it said.
+    #[must_use]
+    pub fn without(&self, reason: Reason) -> Self {
+        let speaks = |host: &Arc<Host>| host.flags().of(reason) == Health::Unhealthy;
+        let hosts = self.hosts.iter().map(|host| match speaks(host) {
+            true => Arc::new(host.with_health(reason, Health::Healthy)),
+            false => Arc::clone(host),
+        });
+        Self::of_distinct(hosts.collect())
     }
 
     /// All hosts, in order.
@@ -108,13 +119,16 @@ impl HostSet {
             .collect();
         let mut first = first.into_iter();
         all.retain(|_| first.next() == Some(true));
+        Self::of_distinct(all.into())
+    }
 
+    fn of_distinct(all: Box<[Arc<Host>]>) -> Self {
         Self {
             healthy: (0..all.len())
                 .filter(|&index| all[index].health() == Health::Healthy)
                 .collect(),
             weights_differ: all.windows(2).any(|two| two[0].weight() != two[1].weight()),
-            hosts: all.into(),
+            hosts: all,
         }
     }
 }
@@ -145,8 +159,11 @@ mod tests {
 
     #[test]
     fn a_host_that_stays_keeps_its_load_and_health() {
-        let before = HostSet::new(&[configured(1, 1), configured(2, 1)])
-            .with_health(&address(1), Health::Unhealthy);
+        let before = HostSet::new(&[configured(1, 1), configured(2, 1)]).with_health(
+            &address(1),
+            Reason::FailedCheck,
+            Health::Unhealthy,
+        );
         let _lease = Lease::new(before.hosts()[0].clone(), Work::Connection);
 
         let after = before.with_hosts(&[configured(3, 1), configured(1, 9)]);
@@ -159,7 +176,11 @@ mod tests {
 
     #[test]
     fn a_host_that_comes_back_starts_anew() {
-        let before = HostSet::new(&[configured(1, 1)]).with_health(&address(1), Health::Unhealthy);
+        let before = HostSet::new(&[configured(1, 1)]).with_health(
+            &address(1),
+            Reason::FailedCheck,
+            Health::Unhealthy,
+        );
         let after = before.with_hosts(&[]).with_hosts(&[configured(1, 1)]);
         assert_eq!(after.hosts()[0].health(), Health::Healthy);
     }
@@ -195,16 +216,33 @@ mod tests {
     #[test]
     fn a_turn_of_health_changes_one_host_of_a_new_set() {
         let before = HostSet::new(&[configured(1, 1), configured(2, 1)]);
-        let after = before.with_health(&address(2), Health::Unhealthy);
+        let after = before.with_health(&address(2), Reason::FailedCheck, Health::Unhealthy);
         assert_eq!(before.healthy(), [0, 1]);
         assert_eq!(after.healthy(), [0]);
         assert_eq!(
-            after.with_health(&address(2), Health::Healthy).healthy(),
+            after
+                .with_health(&address(2), Reason::FailedCheck, Health::Healthy)
+                .healthy(),
             [0, 1]
         );
         assert_eq!(
-            after.with_health(&address(3), Health::Unhealthy).healthy(),
+            after
+                .with_health(&address(3), Reason::FailedCheck, Health::Unhealthy)
+                .healthy(),
             [0]
         );
+    }
+
+    #[test]
+    fn what_one_has_said_is_taken_back_of_all_hosts_and_the_others_words_stay() {
+        let before = HostSet::new(&[configured(1, 1), configured(2, 1), configured(3, 1)])
+            .with_health(&address(1), Reason::FailedCheck, Health::Unhealthy)
+            .with_health(&address(2), Reason::FailedCheck, Health::Unhealthy)
+            .with_health(&address(2), Reason::Ejected, Health::Unhealthy);
+
+        let after = before.without(Reason::FailedCheck);
+
+        assert_eq!(after.healthy(), [0, 2]);
+        assert!(Arc::ptr_eq(&after.hosts()[2], &before.hosts()[2]));
     }
 }

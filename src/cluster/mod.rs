@@ -6,13 +6,15 @@
 //! ([`Limits`]), which say when it is full.
 
 mod balance;
+mod health;
 mod host;
 mod host_set;
 mod limits;
 mod load;
 
 pub use balance::Balance;
-pub use host::{Health, Host};
+pub use health::{Flags, Health, Reason};
+pub use host::Host;
 pub use host_set::HostSet;
 pub use limits::{Limits, Permit};
 pub use load::{Lease, Load, Work};

@@ -18,12 +18,12 @@ use actix::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::actor::clusters;
+use crate::actor::clusters::{self, HealthTurned};
 use crate::actor::listeners::BindError;
 use crate::actor::slot::Unavailable;
 use crate::actor::supervisor::{self, Fate, Life, run};
 use crate::actor::view::Overview;
-use crate::cluster::Health;
+use crate::cluster::{Health, Reason};
 use crate::config::{Change, HostAddress, Plan};
 use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
@@ -97,7 +97,7 @@ impl Handle {
             .unwrap_or(Err(ApplyError::Ended))
     }
 
-    /// Sets the health of one host; `false` when there is no such host.
+    /// Takes one host out, or lets it back in; `false` when there is no such host.
     ///
     /// # Errors
     ///
@@ -108,12 +108,14 @@ impl Handle {
         address: HostAddress,
         health: Health,
     ) -> Result<bool, ApplyError> {
-        let turn = SetHealth {
+        let turned = HealthTurned {
             cluster,
             address,
+            reason: Reason::Commanded,
             health,
         };
-        self.0.send(turn).await.unwrap_or(Err(ApplyError::Ended))
+        let set = self.0.send(SetHealth(turned)).await;
+        set.unwrap_or(Err(ApplyError::Ended))
     }
 
     /// Accepts no more, lets connections end for at most `deadline`, then ends the tree. A second
@@ -311,24 +313,15 @@ impl Handler<Edit> for Root {
 
 #[derive(Message)]
 #[rtype(result = "Result<bool, ApplyError>")]
-struct SetHealth {
-    cluster: ClusterName,
-    address: HostAddress,
-    health: Health,
-}
+struct SetHealth(HealthTurned);
 
 impl Handler<SetHealth> for Root {
     type Result = ResponseActFuture<Self, Result<bool, ApplyError>>;
 
-    fn handle(&mut self, turn: SetHealth, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, SetHealth(turned): SetHealth, _: &mut Context<Self>) -> Self::Result {
         let clusters = self.house.clusters.clone();
         let set = async move {
-            let SetHealth {
-                cluster,
-                address,
-                health,
-            } = turn;
-            let set = clusters::set_health(&clusters, cluster, address, health).await;
+            let set = clusters::turn(&clusters, turned).await;
             set.map_err(ApplyError::step("clusters"))
         };
         Box::pin(set.into_actor(self))

@@ -3,7 +3,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::Work;
 use super::super::host::tests::configured;
-use super::super::{Health, Lease};
+use super::super::{Health, Lease, Reason};
 use super::*;
 
 const ALL: Choices = Choices::All;
@@ -29,7 +29,11 @@ fn hosts(weights: &[u32]) -> Arc<HostSet> {
 }
 
 fn without(hosts: &HostSet, port: u16) -> Arc<HostSet> {
-    Arc::new(hosts.with_health(&configured(port, 1).address, Health::Unhealthy))
+    Arc::new(hosts.with_health(
+        &configured(port, 1).address,
+        Reason::FailedCheck,
+        Health::Unhealthy,
+    ))
 }
 
 fn rng(seed: u64) -> SmallRng {
