@@ -8,6 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::{Code, Diagnostic, Diagnostics, Severity};
+use super::document::Document;
 use super::plan::Plan;
 use super::raw::{self, Cursor, Place, Value, keys};
 use super::resolve::resolve;
@@ -131,18 +132,6 @@ impl Surroundings for Alone {
     }
 }
 
-/// A document as it was written, for whoever wants to show it.
-#[derive(Clone, Debug)]
-pub struct Document(Value);
-
-impl Document {
-    /// The document as JSON, keys and order as written.
-    #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        self.0.to_json()
-    }
-}
-
 /// What came of a configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -203,7 +192,7 @@ pub fn parse(source: &Source<'_>, surroundings: &dyn Surroundings) -> Loaded {
     Loaded {
         plan: (!diagnostics.has_errors()).then_some(plan),
         diagnostics,
-        document: Some(Document(value)),
+        document: Some(Document::written(value)),
     }
 }
 

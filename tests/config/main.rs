@@ -4,6 +4,7 @@
 mod arbitrary;
 mod bad;
 mod docs;
+mod documents;
 mod examples;
 mod http;
 mod plans;

@@ -56,7 +56,7 @@ impl Definitions {
             Shape::Bool => json!({ "type": ["boolean", "null"] }),
             Shape::Integer(min, max) => integer(min, max),
             Shape::Float => json!({ "type": ["number", "null"] }),
-            Shape::Text => json!({ "type": ["string", "null"] }),
+            Shape::Text | Shape::Secret => json!({ "type": ["string", "null"] }),
             Shape::IntegerOrText => json!({ "type": ["integer", "string", "null"] }),
             Shape::Duration(null) => duration(null),
             Shape::ByteSize => json!({ "type": ["string", "null"], "pattern": BYTE_SIZE }),

@@ -1,5 +1,6 @@
 //! The document as written: read, then held against the tables of known keys.
 
+mod canonical;
 mod cursor;
 mod fold;
 mod json;
@@ -7,17 +8,20 @@ mod json_schema;
 pub(crate) mod keys;
 mod node;
 mod path;
+mod redact;
 mod shape;
 mod value;
 mod walk;
 mod yaml;
 
+pub(crate) use canonical::canonical;
 pub(crate) use cursor::Cursor;
 pub(crate) use fold::nearest;
 pub(crate) use json_schema::json_schema;
 pub(crate) use path::Path;
+pub(crate) use redact::{is_redacted, redacted};
 pub(crate) use shape::Schema;
-pub(crate) use value::{Place, Value, quote, shorten};
+pub(crate) use value::{Kind, Place, Value, quote, shorten};
 pub(crate) use walk::walk;
 
 use super::diagnostics::{Code, Diagnostic, Severity};

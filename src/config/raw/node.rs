@@ -43,6 +43,11 @@ pub(crate) fn merge<'a>(fields: &mut Vec<Field<'a>>, later: Field<'a>) {
         fields.push(later);
         return;
     };
+    let is_object = |kind: &NodeKind<'_>| matches!(kind, NodeKind::Object(_) | NodeKind::Map(_));
+    if earlier.node.source.is_empty() && is_object(&later.node.kind) {
+        // The later one is what says something.
+        earlier.node.source = later.node.source;
+    }
     match (&mut earlier.node.kind, later.node.kind) {
         (_, NodeKind::Absent) => {}
         (NodeKind::Object(fields), NodeKind::Object(more)) => {

@@ -3,7 +3,7 @@
 use crate::config::diagnostics::Severity;
 
 use super::fold::folds;
-use super::value::{Kind, Value, quote};
+use super::value::{Kind, Member, Value, quote};
 
 /// The keys of one kind of object.
 pub(crate) struct Schema {
@@ -48,6 +48,8 @@ pub(crate) enum Shape {
     Integer(i64, i64),
     Float,
     Text,
+    /// Text that nobody is shown.
+    Secret,
     IntegerOrText,
     Duration(Null),
     ByteSize,
@@ -69,7 +71,7 @@ impl Shape {
             Self::Integer(0, i64::MAX) => "an integer that is not negative".to_owned(),
             Self::Integer(min, max) => format!("an integer from {min} to {max}"),
             Self::Float => "a number".to_owned(),
-            Self::Text => "a string".to_owned(),
+            Self::Text | Self::Secret => "a string".to_owned(),
             Self::IntegerOrText => "an integer or a string".to_owned(),
             Self::Duration(_) => {
                 "a string of numbers with units ns, us, ms, s, m, h, as \"1m30s\"; or 0".to_owned()
@@ -112,6 +114,22 @@ impl Shape {
 pub(crate) enum Null {
     Default,
     Refused,
+}
+
+impl Tagged {
+    /// The shape of the content of an object with these members.
+    pub(crate) fn content_of(&self, members: &[Member]) -> Shape {
+        let is_tag = |member: &&Member| {
+            let key = self.schema.find(&member.key);
+            key.is_some_and(|key| key.name == self.tag)
+        };
+        let tag = members.iter().rev().find(is_tag).map(|tag| &tag.value.kind);
+        let variant = self
+            .variants
+            .iter()
+            .find(|variant| matches!(tag, Some(Kind::String(name)) if **name == *variant.name));
+        variant.map_or(Shape::Free, |variant| variant.content)
+    }
 }
 
 /// An object one key of which says what another one holds.

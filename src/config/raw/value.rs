@@ -36,6 +36,101 @@ pub(crate) struct Member {
 }
 
 impl Value {
+    fn made(kind: Kind) -> Self {
+        let place = Place::START;
+        Self { kind, place }
+    }
+
+    /// An object of these members.
+    pub(crate) fn object<'k>(members: impl IntoIterator<Item = (&'k str, Self)>) -> Self {
+        let mut object = Self::made(Kind::Object(Vec::new()));
+        for (key, value) in members {
+            object.set(key, value);
+        }
+        object
+    }
+
+    pub(crate) fn string(text: &str) -> Self {
+        Self::made(Kind::String(text.into()))
+    }
+
+    pub(crate) fn number(number: u32) -> Self {
+        Self::made(Kind::Number(number.to_string().into()))
+    }
+
+    /// What stands under exactly this key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        let Kind::Object(members) = &self.kind else {
+            return None;
+        };
+        let found = members.iter().rev().find(|member| &*member.key == key);
+        found.map(|member| &member.value)
+    }
+
+    /// The text under a key, unless it is empty.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_text().filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, when it is an array.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.kind {
+            Kind::Array(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The elements under a key, to be changed; whatever else stands there gives way to an array.
+    pub(crate) fn items_mut(&mut self, key: &str) -> &mut Vec<Self> {
+        let value = self.entry(key);
+        if !matches!(value.kind, Kind::Array(_)) {
+            value.kind = Kind::Array(Vec::new());
+        }
+        match &mut value.kind {
+            Kind::Array(items) => items,
+            _ => unreachable!("it was made one"),
+        }
+    }
+
+    /// What stands under a key, `null` if nothing did; whatever else this is gives way to an object.
+    pub(crate) fn entry(&mut self, key: &str) -> &mut Self {
+        if !matches!(self.kind, Kind::Object(_)) {
+            self.kind = Kind::Object(Vec::new());
+        }
+        let Kind::Object(members) = &mut self.kind else {
+            unreachable!("it was made one");
+        };
+        let at = members.iter().rposition(|member| &*member.key == key);
+        let at = at.unwrap_or_else(|| {
+            let value = Self::made(Kind::Null);
+            let place = Place::START;
+            members.push(Member {
+                key: key.into(),
+                place,
+                value,
+            });
+            members.len() - 1
+        });
+        &mut members[at].value
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: Self) {
+        *self.entry(key) = value;
+    }
+
+    pub(crate) fn unset(&mut self, key: &str) {
+        if let Kind::Object(members) = &mut self.kind {
+            members.retain(|member| &*member.key != key);
+        }
+    }
+
     /// What a finding shows of it: at most a line.
     pub(crate) fn brief(&self) -> String {
         match &self.kind {
@@ -58,6 +153,27 @@ impl Value {
             Kind::Array(items) => items.is_empty(),
             Kind::Object(members) => members.is_empty(),
         }
+    }
+
+    /// The same as [`Self::to_json`] gives, without places.
+    pub(crate) fn from_json(json: &serde_json::Value) -> Self {
+        Self::made(match json {
+            serde_json::Value::Null => Kind::Null,
+            serde_json::Value::Bool(flag) => Kind::Bool(*flag),
+            serde_json::Value::Number(number) => Kind::Number(number.to_string().into()),
+            serde_json::Value::String(text) => Kind::String(text.as_str().into()),
+            serde_json::Value::Array(items) => {
+                Kind::Array(items.iter().map(Self::from_json).collect())
+            }
+            serde_json::Value::Object(members) => {
+                let member = |(key, value): (&String, &serde_json::Value)| Member {
+                    key: key.as_str().into(),
+                    place: Place::START,
+                    value: Self::from_json(value),
+                };
+                Kind::Object(members.iter().map(member).collect())
+            }
+        })
     }
 
     pub(crate) fn to_json(&self) -> serde_json::Value {

@@ -63,7 +63,9 @@ impl Walk<'_> {
                 self.integer(value, text, (i64::MIN, i64::MAX), path)
             }
             (Shape::Float, Kind::Number(_)) | (Shape::Free, _) => NodeKind::Opaque,
-            (Shape::Text | Shape::IntegerOrText, Kind::String(text)) => NodeKind::Text(text),
+            (Shape::Text | Shape::Secret | Shape::IntegerOrText, Kind::String(text)) => {
+                NodeKind::Text(text)
+            }
             (Shape::ByteSize, Kind::String(text)) => self.byte_size(value, text, path),
             (Shape::List(of), Kind::Array(items)) => NodeKind::List(self.items(items, *of, path)),
             (Shape::Object(schema), Kind::Object(members)) => {

@@ -1,11 +1,12 @@
 //! Directories with one object in each file.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::Scope;
-use crate::config::diagnostics::{Code, Severity};
-use crate::config::load::{Format, Source, read, unreadable};
-use crate::config::raw::{self, Cursor, Schema};
+use crate::config::diagnostics::{Code, Diagnostics, Severity};
+use crate::config::load::{Format, Source, Surroundings, read, unreadable};
+use crate::config::raw::{self, Cursor, Schema, Value};
 
 /// Reads every `.json` file of the directory that is named at `at`; empty files are passed over.
 pub(super) fn each_file<'s>(
@@ -15,23 +16,41 @@ pub(super) fn each_file<'s>(
     scope: &mut Scope<'s>,
     mut take: impl FnMut(&Cursor<'_>, &mut Scope<'s>),
 ) {
-    let entries = match scope.surroundings.entries(Path::new(directory)) {
-        Ok(entries) => entries,
+    let files = match files(directory, scope.surroundings, scope.diagnostics) {
+        Ok(files) => files,
         Err(error) => {
             let message = format!("the directory cannot be read: {error}");
             scope.push(at.error(Code::Unreadable, message).found(at.brief()));
             return;
         }
     };
-    let is_json = |file: &&std::path::PathBuf| file.extension().is_some_and(|ext| ext == "json");
+    for (name, value) in files {
+        let path = raw::Path::root(name);
+        let node = raw::walk(&value, schema, &path, Severity::Error, scope.diagnostics);
+        take(&Cursor::new(&node, path), scope);
+    }
+}
+
+/// What stands in each of those files.
+///
+/// # Errors
+///
+/// When the directory cannot be read; a file that cannot be read is a finding.
+pub(in crate::config) fn files(
+    directory: &str,
+    surroundings: &dyn Surroundings,
+    diagnostics: &mut Diagnostics,
+) -> io::Result<Vec<(String, Value)>> {
+    let entries = surroundings.entries(Path::new(directory))?;
+    let is_json = |file: &&PathBuf| file.extension().is_some_and(|ext| ext == "json");
+    let mut found = Vec::new();
     for file in entries.iter().filter(is_json) {
         let name = file.to_string_lossy();
-        let path = raw::Path::root(&*name);
-        let text = match scope.surroundings.read(file) {
+        let text = match surroundings.read(file) {
             Ok(text) if text.is_empty() => continue,
             Ok(text) => text,
             Err(error) => {
-                scope.push(unreadable(&path, &error));
+                diagnostics.push(unreadable(&raw::Path::root(&*name), &error));
                 continue;
             }
         };
@@ -40,10 +59,9 @@ pub(super) fn each_file<'s>(
             format: Format::Json,
             text: &text,
         };
-        let Some(value) = read(&source, scope.diagnostics) else {
-            continue;
-        };
-        let node = raw::walk(&value, schema, &path, Severity::Error, scope.diagnostics);
-        take(&Cursor::new(&node, path), scope);
+        if let Some(value) = read(&source, diagnostics) {
+            found.push((name.into_owned(), value));
+        }
     }
+    Ok(found)
 }

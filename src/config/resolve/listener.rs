@@ -11,8 +11,9 @@ use super::address::{AddressError, HostPort, host_name, socket_path};
 use super::filter::filter;
 use super::stream::stream_filters;
 use crate::config::diagnostics::Code;
+use crate::config::load::Surroundings;
 use crate::config::plan::{Address, Bind, Listener, NetworkFilter, Target};
-use crate::config::raw::{Cursor, nearest, quote};
+use crate::config::raw::{Cursor, Value, nearest, quote};
 use crate::name::ListenerName;
 
 const NETWORKS: [&str; 3] = ["tcp", "udp", "unix"];
@@ -178,7 +179,7 @@ fn address(
         Network::Unix => socket_path(text)
             .map(|path| (Address::Unix(path), text.to_owned()))
             .map_err(|error| error.to_string()),
-        Network::Tcp | Network::Udp => tcp(text, scope),
+        Network::Tcp | Network::Udp => tcp(text, scope.surroundings),
     };
     match found {
         Ok(found) => Some(found),
@@ -190,7 +191,7 @@ fn address(
     }
 }
 
-fn tcp(text: &str, scope: &Scope<'_>) -> Result<(Address, String), String> {
+fn tcp(text: &str, surroundings: &dyn Surroundings) -> Result<(Address, String), String> {
     let words = |error: AddressError| error.to_string();
     let parsed = HostPort::parse(text).map_err(words)?;
     if parsed.host.is_empty() {
@@ -202,7 +203,7 @@ fn tcp(text: &str, scope: &Scope<'_>) -> Result<(Address, String), String> {
         None => {
             let host = host_name(parsed.host).map_err(words)?;
             let unresolved = |why: String| format!("{} does not resolve: {why}", quote(host));
-            let addresses = scope.surroundings.addresses(host, parsed.port);
+            let addresses = surroundings.addresses(host, parsed.port);
             let addresses = addresses.map_err(|error| unresolved(error.to_string()))?;
             // Go prefers IPv4 where a name has both.
             let ipv4 = addresses.iter().find(|address| address.is_ipv4());
@@ -212,6 +213,23 @@ fn tcp(text: &str, scope: &Scope<'_>) -> Result<(Address, String), String> {
         }
     };
     Ok((Address::Tcp(address), address.to_string()))
+}
+
+/// What a listener that has no name is called: by its address, resolved.
+pub(in crate::config) fn called(
+    listener: &Value,
+    surroundings: &dyn Surroundings,
+) -> Option<String> {
+    let address = listener.text("address")?;
+    match listener
+        .text("network")
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "unix" => Some(address.to_owned()),
+        _ => tcp(address, surroundings).ok().map(|(_, shown)| shown),
+    }
 }
 
 /// What is listened on already.

@@ -24,6 +24,9 @@ mod server;
 mod stream;
 mod text;
 
+pub(super) use self::directory::files;
+pub(super) use self::listener::called;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

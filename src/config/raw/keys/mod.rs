@@ -9,10 +9,11 @@ mod top;
 mod upstream;
 
 pub(crate) use filter::HTTP1;
-pub(crate) use route::VIRTUAL_HOST;
+pub(crate) use route::{ROUTE, ROUTER, VIRTUAL_HOST};
+pub(crate) use server::LISTENER;
 pub(crate) use stream::{FAULT, PAYLOAD_LIMIT};
 pub(crate) use top::TOP;
-pub(crate) use upstream::CLUSTER;
+pub(crate) use upstream::{CLUSTER, HOST};
 
 use super::shape::Effect;
 

@@ -4,7 +4,7 @@ use super::stream::{HEADER_MATCH, KEY_VALUE};
 use super::upstream::METADATA;
 use crate::config::raw::shape::{DURATION, INT, Schema, Shape, TEXTS, UINT32, later, never, now};
 
-pub(super) static ROUTER: Schema = Schema {
+pub(crate) static ROUTER: Schema = Schema {
     keys: &[
         now("router_config_name", Shape::Text),
         now("virtual_hosts", Shape::List(&Shape::Object(&VIRTUAL_HOST))),
@@ -49,7 +49,7 @@ static HEADER_TO_ADD: Schema = Schema {
     ],
 };
 
-static ROUTE: Schema = Schema {
+pub(crate) static ROUTE: Schema = Schema {
     keys: &[
         now("match", Shape::Object(&MATCH)),
         now("route", Shape::Object(&ACTION)),

@@ -22,7 +22,7 @@ pub(super) static SERVER: Schema = Schema {
     ],
 };
 
-static LISTENER: Schema = Schema {
+pub(crate) static LISTENER: Schema = Schema {
     keys: &[
         now("name", Shape::Text),
         now("type", Shape::Text),

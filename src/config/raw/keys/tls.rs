@@ -9,7 +9,7 @@ pub(super) static TLS: Schema = Schema {
         now("server_name", Shape::Text),
         now("ca_cert", Shape::Text),
         now("cert_chain", Shape::Text),
-        now("private_key", Shape::Text),
+        now("private_key", Shape::Secret),
         now("verify_client", Shape::Bool),
         now("require_client_cert", Shape::Bool),
         now("insecure_skip", Shape::Bool),

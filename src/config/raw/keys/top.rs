@@ -153,7 +153,7 @@ static SKYWALKING: Schema = Schema {
         now("backend_service", Shape::Text),
         now("service_name", Shape::Text),
         now("max_send_queue_size", INT),
-        now("authentication", Shape::Text),
+        now("authentication", Shape::Secret),
         now("tls", Shape::Object(&SKYWALKING_TLS)),
     ],
 };

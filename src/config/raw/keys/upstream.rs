@@ -114,7 +114,7 @@ static DNS_RESOLVERS: Schema = Schema {
     ],
 };
 
-static HOST: Schema = Schema {
+pub(crate) static HOST: Schema = Schema {
     keys: &[
         now("address", Shape::Text),
         now("hostname", Shape::Text),

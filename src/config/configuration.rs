@@ -1,0 +1,227 @@
+//! What a proxy runs: a plan and, where it came from one, its document.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::diagnostics::{Diagnostic, Diagnostics, Severity};
+use super::document::Document;
+use super::edits::{Edit, EditError};
+use super::load::{Loaded, Surroundings};
+use super::plan::{Host, Plan, Server};
+use crate::name::ClusterName;
+
+/// What a proxy runs, or is to run.
+///
+/// Made of a [`Plan`] alone it can be carried out and compared; made of a document it can be shown,
+/// edited and kept too.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    plan: Plan,
+    document: Option<Arc<Document>>,
+    /// Its warnings, by what tells one from another while the document changes.
+    doubts: Arc<HashSet<String>>,
+}
+
+impl From<Plan> for Configuration {
+    fn from(plan: Plan) -> Self {
+        Self {
+            plan,
+            ..Self::default()
+        }
+    }
+}
+
+/// Why an edit was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It makes no sense by itself.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// What would come of it is no configuration.
+    #[error("the configuration that would come of it is refused: {}", first(.0))]
+    Findings(Diagnostics),
+    /// There is no document to edit.
+    #[error("the running plan was not made of a document: only the program around it changes it")]
+    NoDocument,
+}
+
+fn first(diagnostics: &Diagnostics) -> String {
+    let mut errors = diagnostics.errors();
+    let first = errors.next().map_or_else(String::new, |error| {
+        let Diagnostic {
+            path,
+            message,
+            found,
+            ..
+        } = error;
+        let found = found
+            .as_ref()
+            .map_or_else(String::new, |found| format!(": {found}"));
+        format!("{path}: {message}{found}")
+    });
+    match errors.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    }
+}
+
+/// What came of edits.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// The configuration after them.
+    pub configuration: Configuration,
+    /// Warnings that it has and the one before had not.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Configuration {
+    /// Of what was loaded.
+    ///
+    /// # Errors
+    ///
+    /// Everything found, when an error is among it.
+    pub fn of(loaded: Loaded, surroundings: &dyn Surroundings) -> Result<Self, Diagnostics> {
+        let (Some(plan), Some(document)) = (loaded.plan, loaded.document) else {
+            return Err(loaded.diagnostics);
+        };
+        Ok(Self {
+            plan,
+            document: Some(Arc::new(document.settled(surroundings)?)),
+            doubts: doubts(&loaded.diagnostics),
+        })
+    }
+
+    /// Of a document that was running, or kept, before.
+    ///
+    /// # Errors
+    ///
+    /// Everything found, when an error is among it.
+    pub fn of_document(
+        document: &Document,
+        surroundings: &dyn Surroundings,
+    ) -> Result<Self, Diagnostics> {
+        Self::settle(document, surroundings).map(|(configuration, _)| configuration)
+    }
+
+    fn settle(
+        document: &Document,
+        surroundings: &dyn Surroundings,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::default();
+        let plan = document.plan("configuration", surroundings, &mut found);
+        if found.has_errors() {
+            return Err(found);
+        }
+        let configuration = Self {
+            plan,
+            document: Some(Arc::new(document.settled(surroundings)?)),
+            doubts: doubts(&found),
+        };
+        Ok((configuration, found))
+    }
+
+    /// The same, where `overrule` decides what concerns the process as a whole.
+    #[must_use]
+    pub fn overruled(mut self, overrule: impl FnOnce(&mut Server)) -> Self {
+        overrule(&mut self.plan.server);
+        self
+    }
+
+    /// A number that tells this document from another one; it is no defence against forgers.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        // FNV-1a: the same on every machine and in every version.
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0100_0000_01b3;
+        let text = self
+            .document
+            .as_ref()
+            .map(|document| document.to_json().to_string());
+        let bytes = text.iter().flat_map(|text| text.bytes());
+        bytes.fold(OFFSET, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+        })
+    }
+
+    /// What is carried out.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What it was made of, if it was made of a document.
+    #[must_use]
+    pub fn document(&self) -> Option<&Arc<Document>> {
+        self.document.as_ref()
+    }
+
+    /// Replaces the hosts of one cluster by what `change` makes of them, in a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when no cluster has that name, or as [`Self::edited`].
+    pub fn with_hosts(
+        &self,
+        cluster: &ClusterName,
+        change: impl FnOnce(Vec<Host>) -> Vec<Host>,
+        surroundings: &dyn Surroundings,
+    ) -> Result<Self, Refused> {
+        let mut plan = self.plan.clone();
+        plan.change_hosts(cluster, change)
+            .map_err(EditError::NotFound)?;
+        let (Some(document), Some(changed)) = (&self.document, plan.cluster(cluster.as_str()))
+        else {
+            return Ok(plan.into());
+        };
+        let edit = Edit::hosts(cluster.clone(), &changed.hosts, Some(document));
+        self.edited(&[edit], surroundings)
+            .map(|edited| edited.configuration)
+    }
+
+    /// Edits a copy, one edit after another, and resolves the outcome; `self` stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] by the first edit that makes no sense, or by everything that is wrong in what
+    /// came of all.
+    pub fn edited(
+        &self,
+        edits: &[Edit],
+        surroundings: &dyn Surroundings,
+    ) -> Result<Edited, Refused> {
+        let document = self.document.as_ref().ok_or(Refused::NoDocument)?;
+        let mut document = Document::clone(document);
+        for edit in edits {
+            edit.apply(&mut document)?;
+        }
+        let (configuration, found) =
+            Self::settle(&document, surroundings).map_err(Refused::Findings)?;
+        let warnings = found.of(Severity::Warning);
+        let new = warnings.filter(|warning| !self.doubts.contains(&identity(warning)));
+        let warnings = new.cloned().collect();
+        Ok(Edited {
+            configuration,
+            warnings,
+        })
+    }
+}
+
+fn doubts(found: &Diagnostics) -> Arc<HashSet<String>> {
+    Arc::new(found.of(Severity::Warning).map(identity).collect())
+}
+
+/// Without places and indices, which edits move.
+fn identity(warning: &Diagnostic) -> String {
+    let Diagnostic {
+        code,
+        path,
+        message,
+        found,
+        ..
+    } = warning;
+    let path: String = path.chars().filter(|c| !c.is_ascii_digit()).collect();
+    format!(
+        "{code} {path} {message} {}",
+        found.as_deref().unwrap_or_default()
+    )
+}

@@ -1,0 +1,174 @@
+//! A configuration as a document: what is shown, edited, kept and compared while a proxy runs.
+
+use super::diagnostics::{Diagnostics, Severity};
+use super::load::Surroundings;
+use super::plan::Plan;
+use super::raw::{self, Cursor, Value, keys};
+use super::resolve::{called, files, resolve};
+
+/// A configuration as it was written, or as edits have made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document(Value);
+
+impl Document {
+    pub(super) fn written(value: Value) -> Self {
+        Self(value)
+    }
+
+    pub(super) fn value(&self) -> &Value {
+        &self.0
+    }
+
+    pub(super) fn value_mut(&mut self) -> &mut Value {
+        &mut self.0
+    }
+
+    /// A document that was kept as JSON.
+    #[must_use]
+    pub fn from_json(json: &serde_json::Value) -> Self {
+        Self(Value::from_json(json))
+    }
+
+    /// The document as JSON, keys and order as written. Secrets are in it.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.0.to_json()
+    }
+
+    /// The document as JSON, as others may see it: secrets are `"(redacted)"` in every section.
+    #[must_use]
+    pub fn redacted(&self) -> serde_json::Value {
+        raw::redacted(&self.0, &keys::TOP).to_json()
+    }
+
+    /// Holds the document against the tables and resolves it; `file` names it in findings.
+    pub(super) fn plan(
+        &self,
+        file: &str,
+        surroundings: &dyn Surroundings,
+        diagnostics: &mut Diagnostics,
+    ) -> Plan {
+        let path = raw::Path::root(file);
+        let node = raw::walk(&self.0, &keys::TOP, &path, Severity::Error, diagnostics);
+        let plan = resolve(&Cursor::new(&node, path), surroundings, diagnostics);
+        diagnostics.sort();
+        plan
+    }
+
+    /// The same configuration in the form that edits understand: each key by its name, what
+    /// directories hold in the document itself, every listener named, each name once.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong in a directory.
+    pub(super) fn settled(&self, surroundings: &dyn Surroundings) -> Result<Self, Diagnostics> {
+        let mut top = raw::canonical(&self.0, &keys::TOP);
+        let mut diagnostics = Diagnostics::default();
+        if top.get("cluster_manager").is_some() {
+            let manager = top.entry("cluster_manager");
+            inline(
+                manager,
+                "clusters_configs",
+                "clusters",
+                surroundings,
+                &mut diagnostics,
+            );
+            once(manager.items_mut("clusters"), "name");
+        }
+        if let [_] = top.get("servers").map_or(&[][..], Value::items) {
+            let server = &mut top.items_mut("servers")[0];
+            move_routers(server);
+            if server.get("routers").is_some() {
+                for router in server.items_mut("routers") {
+                    inline(
+                        router,
+                        "router_configs",
+                        "virtual_hosts",
+                        surroundings,
+                        &mut diagnostics,
+                    );
+                }
+                once(server.items_mut("routers"), "router_config_name");
+            }
+            if server.get("listeners").is_some() {
+                for listener in server.items_mut("listeners") {
+                    if listener.text("name").is_none()
+                        && let Some(name) = called(listener, surroundings)
+                    {
+                        listener.set("name", Value::string(&name));
+                    }
+                }
+                once(server.items_mut("listeners"), "name");
+            }
+        }
+        match diagnostics.has_errors() {
+            true => Err(diagnostics),
+            false => Ok(Self(raw::canonical(&top, &keys::TOP))),
+        }
+    }
+}
+
+/// Puts what the files of a directory hold in the place of its name.
+fn inline(
+    object: &mut Value,
+    directory: &str,
+    items: &str,
+    surroundings: &dyn Surroundings,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(path) = object.text(directory) else {
+        return;
+    };
+    // A directory that cannot be read was said when the document was resolved.
+    if let Ok(found) = files(path, surroundings, diagnostics) {
+        object.unset(directory);
+        let found = found.into_iter().map(|(_, value)| value);
+        object.items_mut(items).extend(found);
+    }
+}
+
+/// Of those with one name the last, in the place of the first, as resolution has it.
+fn once(items: &mut Vec<Value>, name: &str) {
+    let mut kept: Vec<Value> = Vec::with_capacity(items.len());
+    let mut places = std::collections::HashMap::new();
+    for item in items.drain(..) {
+        let known = item.text(name).map(str::to_owned);
+        match known.as_ref().and_then(|known| places.get(known)) {
+            Some(&place) => kept[place] = item,
+            None => {
+                places.extend(known.map(|known| (known, kept.len())));
+                kept.push(item);
+            }
+        }
+    }
+    *items = kept;
+}
+
+/// Moves the routers of `connection_manager` filters, MOSN's elder form, to those of the server.
+fn move_routers(server: &mut Value) {
+    let mut moved = Vec::new();
+    if server.get("listeners").is_none() {
+        return;
+    }
+    for listener in server.items_mut("listeners") {
+        if listener.get("filter_chains").is_none() {
+            continue;
+        }
+        for chain in listener.items_mut("filter_chains") {
+            if chain.get("filters").is_none() {
+                continue;
+            }
+            chain.items_mut("filters").retain(|filter| {
+                let elder = filter.text("type") == Some("connection_manager");
+                if let (true, Some(router)) = (elder, filter.get("config")) {
+                    moved.push(router.clone());
+                }
+                !elder
+            });
+        }
+    }
+    if !moved.is_empty() {
+        moved.append(server.items_mut("routers"));
+        *server.items_mut("routers") = moved;
+    }
+}

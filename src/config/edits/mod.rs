@@ -1,0 +1,326 @@
+//! Edits of a document, each smaller than a new document.
+
+mod read;
+mod routes;
+
+use std::sync::Arc;
+
+use super::document::Document;
+use super::plan::{Host, HostAddress};
+use super::raw::{Value, is_redacted};
+use crate::name::{ClusterName, ListenerName, RouterName};
+
+/// A part of a configuration as a document writes it: a cluster, a listener, a host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fragment(Value);
+
+/// One edit of a running document. Objects are as a configuration writes them; what is put in takes
+/// the place of what had its name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// Adds a route behind those of the virtual host for a domain; `""` is the default one.
+    AddRoute {
+        /// Of which router.
+        router: RouterName,
+        /// As a virtual host writes it.
+        domain: String,
+        /// The route.
+        route: Fragment,
+    },
+    /// Puts hosts before those of a cluster; one whose address is there already replaces it.
+    AppendHosts {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// The hosts.
+        hosts: Vec<Fragment>,
+    },
+    /// Adds or replaces a cluster, its hosts included.
+    PutCluster(Fragment),
+    /// Replaces the whole configuration.
+    PutConfiguration(Fragment),
+    /// Adds extensions, each in the place of one of its `type`.
+    PutExtensions(Vec<Fragment>),
+    /// Replaces the hosts of a cluster.
+    PutHosts {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// The hosts.
+        hosts: Vec<Fragment>,
+    },
+    /// Adds or replaces a listener.
+    PutListener(Fragment),
+    /// Adds or replaces a router.
+    PutRouter(Fragment),
+    /// Adds or replaces a virtual host, known by its `name`.
+    PutVirtualHost {
+        /// Of which router.
+        router: RouterName,
+        /// The virtual host.
+        virtual_host: Fragment,
+    },
+    /// Removes a cluster.
+    RemoveCluster(ClusterName),
+    /// Removes hosts of a cluster; unknown addresses are ignored.
+    RemoveHosts {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// Their addresses, as the cluster writes them.
+        addresses: Vec<String>,
+    },
+    /// Removes a listener.
+    RemoveListener(ListenerName),
+    /// Removes a router.
+    RemoveRouter(RouterName),
+    /// Removes every route of the virtual host for a domain; `""` is the default one.
+    RemoveRoutes {
+        /// Of which router.
+        router: RouterName,
+        /// As a virtual host writes it.
+        domain: String,
+    },
+    /// Removes a virtual host.
+    RemoveVirtualHost {
+        /// Of which router.
+        router: RouterName,
+        /// Its `name`.
+        name: String,
+    },
+}
+
+/// Why an edit makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// No such key, a wrong type, or an edit that nobody knows.
+    #[error("{0}")]
+    Malformed(String),
+    /// What it names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// It holds a secret as others are shown it, which would replace the real one.
+    #[error("a redacted secret cannot be put back: write the secret itself")]
+    Redacted,
+}
+
+impl EditError {
+    fn none(what: &str, name: &impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("no {what} is named `{name}`"))
+    }
+}
+
+impl Edit {
+    /// Edits a document; on an error it may be edited in part.
+    pub(super) fn apply(&self, document: &mut Document) -> Result<(), EditError> {
+        let top = document.value_mut();
+        match self {
+            Self::PutConfiguration(whole) => {
+                *top = taken(whole)?;
+                Ok(())
+            }
+            Self::PutExtensions(extensions) => {
+                let running = top.items_mut("extends");
+                let mut all = all_taken(extensions)?.into_iter();
+                all.try_for_each(|one| put(running, "extension", "type", one))
+            }
+            Self::PutListener(listener) => {
+                put(listeners(top), "listener", "name", taken(listener)?)
+            }
+            Self::RemoveListener(name) => remove(listeners(top), "listener", "name", name.as_str()),
+            Self::AppendHosts { .. }
+            | Self::PutCluster(_)
+            | Self::PutHosts { .. }
+            | Self::RemoveCluster(_)
+            | Self::RemoveHosts { .. } => self.apply_to_clusters(top),
+            Self::AddRoute { .. }
+            | Self::PutRouter(_)
+            | Self::PutVirtualHost { .. }
+            | Self::RemoveRouter(_)
+            | Self::RemoveRoutes { .. }
+            | Self::RemoveVirtualHost { .. } => self.apply_to_routers(top),
+        }
+    }
+
+    fn apply_to_clusters(&self, top: &mut Value) -> Result<(), EditError> {
+        match self {
+            Self::AppendHosts { cluster, hosts } => {
+                let running = hosts_of(top, cluster)?;
+                let mut all = all_taken(hosts)?;
+                all.append(running);
+                *running = first_of_each(all);
+            }
+            Self::PutCluster(cluster) => put(clusters(top), "cluster", "name", taken(cluster)?)?,
+            Self::PutHosts { cluster, hosts } => *hosts_of(top, cluster)? = all_taken(hosts)?,
+            Self::RemoveCluster(name) => remove(clusters(top), "cluster", "name", name.as_str())?,
+            Self::RemoveHosts { cluster, addresses } => {
+                let gone = |host: &Value| {
+                    let address = host.text("address");
+                    address.is_some_and(|address| addresses.iter().any(|gone| gone == address))
+                };
+                hosts_of(top, cluster)?.retain(|host| !gone(host));
+            }
+            _ => unreachable!("it is none of clusters"),
+        }
+        Ok(())
+    }
+
+    fn apply_to_routers(&self, top: &mut Value) -> Result<(), EditError> {
+        const NAME: &str = "router_config_name";
+        match self {
+            Self::AddRoute {
+                router,
+                domain,
+                route,
+            } => routes::add(found_router(top, router)?, domain, taken(route)?),
+            Self::PutRouter(router) => put(routers(top), "router", NAME, taken(router)?),
+            Self::PutVirtualHost {
+                router,
+                virtual_host,
+            } => {
+                let hosts = found_router(top, router)?.items_mut("virtual_hosts");
+                put(hosts, "virtual host", "name", taken(virtual_host)?)
+            }
+            Self::RemoveRouter(name) => remove(routers(top), "router", NAME, name.as_str()),
+            Self::RemoveRoutes { router, domain } => {
+                routes::clear(found_router(top, router)?, domain)
+            }
+            Self::RemoveVirtualHost { router, name } => {
+                let hosts = found_router(top, router)?.items_mut("virtual_hosts");
+                remove(hosts, "virtual host", "name", name)
+            }
+            _ => unreachable!("it is none of routers"),
+        }
+    }
+
+    /// Replaces the hosts of a cluster by these; of those that are as they were, what the document
+    /// says stays.
+    pub(crate) fn hosts(cluster: ClusterName, hosts: &[Host], running: Option<&Document>) -> Self {
+        let written = running.and_then(|document| {
+            let clusters = document.value().get("cluster_manager")?.get("clusters")?;
+            let named = |one: &&Value| one.text("name") == Some(cluster.as_str());
+            clusters.items().iter().find(named)?.get("hosts")
+        });
+        let written = written.map_or(&[][..], Value::items);
+        let fragment = |host: &Host| {
+            let made = written_as(host);
+            let same = |one: &&Value| SAID.iter().all(|key| said(one, key) == said(&made, key));
+            Fragment(written.iter().find(same).cloned().unwrap_or(made))
+        };
+        Self::PutHosts {
+            hosts: hosts.iter().map(fragment).collect(),
+            cluster,
+        }
+    }
+}
+
+/// What a [`Host`] says.
+const SAID: [&str; 3] = ["address", "hostname", "weight"];
+
+/// A key's value as it counts: a weight that is not given is 1.
+fn said<'v>(host: &'v Value, key: &str) -> std::borrow::Cow<'v, str> {
+    match (host.get(key), key) {
+        (Some(value), _) => value.brief().into(),
+        (None, "weight") => "1".into(),
+        (None, _) => "".into(),
+    }
+}
+
+/// A host as a configuration writes it.
+fn written_as(host: &Host) -> Value {
+    let Host {
+        address,
+        hostname,
+        weight,
+    } = host;
+    let address = match address {
+        HostAddress::Socket(super::Address::Unix(path)) => path.display().to_string(),
+        other => other.to_string(),
+    };
+    let mut value = Value::object([("address", Value::string(&address))]);
+    if let Some(hostname) = hostname {
+        value.set("hostname", Value::string(hostname));
+    }
+    if *weight != 1 {
+        value.set("weight", Value::number(*weight));
+    }
+    value
+}
+
+fn taken(fragment: &Fragment) -> Result<Value, EditError> {
+    match is_redacted(&fragment.0) {
+        true => Err(EditError::Redacted),
+        false => Ok(fragment.0.clone()),
+    }
+}
+
+fn all_taken(fragments: &[Fragment]) -> Result<Vec<Value>, EditError> {
+    fragments.iter().map(taken).collect()
+}
+
+fn clusters(top: &mut Value) -> &mut Vec<Value> {
+    top.entry("cluster_manager").items_mut("clusters")
+}
+
+fn server(top: &mut Value) -> &mut Value {
+    let servers = top.items_mut("servers");
+    if servers.is_empty() {
+        servers.push(Value::object([]));
+    }
+    &mut servers[0]
+}
+
+fn listeners(top: &mut Value) -> &mut Vec<Value> {
+    server(top).items_mut("listeners")
+}
+
+fn routers(top: &mut Value) -> &mut Vec<Value> {
+    server(top).items_mut("routers")
+}
+
+fn found_router<'t>(top: &'t mut Value, name: &RouterName) -> Result<&'t mut Value, EditError> {
+    let named = |router: &&mut Value| router.text("router_config_name") == Some(name.as_str());
+    let found = routers(top).iter_mut().find(named);
+    found.ok_or_else(|| EditError::none("router", name))
+}
+
+fn hosts_of<'t>(top: &'t mut Value, name: &ClusterName) -> Result<&'t mut Vec<Value>, EditError> {
+    let named = |cluster: &&mut Value| cluster.text("name") == Some(name.as_str());
+    let found = clusters(top).iter_mut().find(named);
+    let found = found.ok_or_else(|| EditError::none("cluster", name))?;
+    Ok(found.items_mut("hosts"))
+}
+
+fn put(items: &mut Vec<Value>, what: &str, key: &str, item: Value) -> Result<(), EditError> {
+    let Some(name) = item.text(key) else {
+        let message = format!("a {what} that is put in needs a `{key}`");
+        return Err(EditError::Malformed(message));
+    };
+    match items
+        .iter_mut()
+        .find(|running| running.text(key) == Some(name))
+    {
+        Some(running) => *running = item,
+        None => items.push(item),
+    }
+    Ok(())
+}
+
+fn remove(items: &mut Vec<Value>, what: &str, key: &str, name: &str) -> Result<(), EditError> {
+    let before = items.len();
+    items.retain(|item| item.text(key) != Some(name));
+    match items.len() == before {
+        true => Err(EditError::none(what, &name)),
+        false => Ok(()),
+    }
+}
+
+fn first_of_each(hosts: Vec<Value>) -> Vec<Value> {
+    let mut seen = std::collections::HashSet::<Arc<str>>::new();
+    let mut hosts = hosts;
+    hosts.retain(|host| match host.text("address") {
+        Some(address) => seen.insert(address.into()),
+        None => true,
+    });
+    hosts
+}
+
+#[cfg(test)]
+mod tests;
