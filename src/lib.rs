@@ -37,7 +37,7 @@
 //!
 //! | floor | rooms | holds |
 //! |---|---|---|
-//! | 7 doors | this file, `main`, [`cli`] | process, arguments, signals, exit codes |
+//! | 7 doors | this file, `handle`, `main`, [`cli`] | process, arguments, signals, exit codes |
 //! | 6 actors | [`actor`] | mailboxes and ownership; the only room, besides the doors, that names actix |
 //! | 5 path | [`proxy`] | the way of a connection and of a request |
 //! | 4 far side | [`upstream`] | connecting to hosts, idle connections to them |
@@ -63,6 +63,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod filter;
+mod handle;
 pub mod lifecycle;
 pub mod name;
 pub mod net;
@@ -73,21 +74,24 @@ pub mod supervise;
 pub mod telemetry;
 pub mod upstream;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use crate::actor::root;
-pub use crate::actor::root::ApplyError;
+use crate::actor::root::Want;
+pub use crate::actor::root::{
+    ApplyError, Drift, Entry, Journal, Keeping, Outcome, Running, Source, Terms, Trial,
+};
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
 pub use crate::cluster::{Health, Reason};
-pub use crate::config::{Change, HostAddress, Plan};
+pub use crate::config::{Change, Configuration, HostAddress, Plan};
 use crate::filter::Registry;
+pub use crate::handle::{Failure, Hosts, ProxyHandle};
 pub use crate::name::{ClusterName, ListenerName};
-use crate::supervise::Exit;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Roller;
 
@@ -98,7 +102,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(600);
 const MAX_CONNECTIONS: usize = 1 << 20;
 
 /// A proxy that is about to start.
-#[derive(Debug)]
 pub struct Proxy {
     workers: usize,
     max_connections: usize,
@@ -107,6 +110,14 @@ pub struct Proxy {
     access: AccessLogs,
     log_directory: Option<PathBuf>,
     log: slog::Logger,
+    source: Option<Arc<dyn Source>>,
+    keeping: Keeping,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").finish_non_exhaustive()
+    }
 }
 
 impl Default for Proxy {
@@ -119,6 +130,8 @@ impl Default for Proxy {
             access: AccessLogs::new(Roller::default(), TimeZone::system()),
             log_directory: None,
             log: slog::Logger::root(slog::Discard, slog::o!()),
+            source: None,
+            keeping: Keeping::default(),
         }
     }
 }
@@ -133,8 +146,8 @@ impl Proxy {
     /// # Panics
     ///
     /// As [`Self::run`].
-    pub async fn start(plan: Plan) -> Result<ProxyHandle, ApplyError> {
-        Self::default().run(plan).await
+    pub async fn start(configuration: impl Into<Configuration>) -> Result<ProxyHandle, ApplyError> {
+        Self::default().run(configuration).await
     }
 
     /// Threads that carry connections (default: one a CPU that this process may use).
@@ -188,8 +201,22 @@ impl Proxy {
         self
     }
 
+    /// What a reload reads (default: nothing, and there is no reload).
+    #[must_use]
+    pub fn source(mut self, source: Arc<dyn Source>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Where accepted changes are kept, and over what (default: nowhere).
+    #[must_use]
+    pub fn keeping(mut self, keeping: Keeping) -> Self {
+        self.keeping = keeping;
+        self
+    }
+
     /// Starts the tree in the caller's actix system, on threads of its own but for the control
-    /// actors, and applies `plan`; when it returns, every listener accepts.
+    /// actors, and applies the configuration, or a plan alone; when it returns, every listener accepts.
     ///
     /// The proxy lives until it is stopped or drained, it fails, or the system ends; dropping
     /// handles does not end it.
@@ -205,7 +232,10 @@ impl Proxy {
     /// # Cancel safety
     ///
     /// When the future is dropped, what it started ends.
-    pub async fn run(self, plan: Plan) -> Result<ProxyHandle, ApplyError> {
+    pub async fn run(
+        self,
+        configuration: impl Into<Configuration>,
+    ) -> Result<ProxyHandle, ApplyError> {
         let Self {
             workers,
             max_connections,
@@ -214,6 +244,8 @@ impl Proxy {
             access,
             log_directory,
             log,
+            source,
+            keeping,
         } = self;
         let options = root::Options {
             workers,
@@ -223,10 +255,22 @@ impl Proxy {
             access,
             log_directory,
             log,
+            source,
+            keeping,
         };
         let (root, mut life) = root::start(options);
         // Whoever drops this future drops the life with it.
-        let applied = root.apply(plan).await;
+        let want = Want::Configuration(Box::new(configuration.into()));
+        let by = "start".into();
+        let applied = root
+            .alter(
+                want,
+                Terms {
+                    by,
+                    ..Terms::default()
+                },
+            )
+            .await;
         let (ended, end) = watch::channel(None);
         // The end must be known to handles on any thread, and outlive every one of them.
         let told = async move { ended.send_replace(Some(life.ended().await)) };
@@ -235,161 +279,11 @@ impl Proxy {
             reason = "it only waits and tells; nothing in it panics"
         )]
         actix_rt::spawn(told);
-        let handle = ProxyHandle { root, end };
+        let handle = ProxyHandle::new(root, end);
         if applied.is_err() {
             // The tree ends by itself when its first plan fails; nothing of it is left after this.
             let _ = handle.ended().await;
         }
         applied.map(|_| handle)
-    }
-}
-
-/// The door to a running proxy. Cloned freely, also to other threads.
-#[derive(Clone)]
-pub struct ProxyHandle {
-    root: root::Handle,
-    end: watch::Receiver<Option<Exit>>,
-}
-
-impl std::fmt::Debug for ProxyHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProxyHandle").finish_non_exhaustive()
-    }
-}
-
-impl ProxyHandle {
-    /// Makes `plan` the running one, and says what changed.
-    ///
-    /// Connections of what did not change never notice. Those of a listener that is taken down
-    /// end by themselves, or after the drain time.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError`] names the step; the plan before stays in force.
-    pub async fn apply(&self, plan: Plan) -> Result<Vec<Change>, ApplyError> {
-        self.root.apply(plan).await
-    }
-
-    /// The hosts of one cluster, to be changed.
-    #[must_use]
-    pub fn hosts(&self, cluster: impl Into<ClusterName>) -> Hosts<'_> {
-        Hosts {
-            proxy: self,
-            cluster: cluster.into(),
-        }
-    }
-
-    /// Takes one host out, or lets it back in; `false` when there is no such host.
-    ///
-    /// This is a reason of its own: a host that was let back in is chosen when its health check
-    /// has nothing against it either.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError`] when the proxy has ended or cannot answer.
-    pub async fn set_health(
-        &self,
-        cluster: impl Into<ClusterName>,
-        address: HostAddress,
-        health: Health,
-    ) -> Result<bool, ApplyError> {
-        self.root.set_health(cluster.into(), address, health).await
-    }
-
-    /// Stops accepting, lets connections end for at most `deadline`, then ends the proxy.
-    ///
-    /// Returns how many connections were cut at the deadline.
-    pub async fn drain(&self, deadline: Duration) -> u64 {
-        self.root.drain(deadline).await
-    }
-
-    /// Ends the proxy now; its connections are cut. [`Self::ended`] tells when that is done.
-    pub async fn stop(&self) {
-        self.root.stop().await;
-    }
-
-    /// Waits until the proxy has ended.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`] when it ended by itself: a part of it failed more often than it is restarted.
-    ///
-    /// # Cancel safety
-    ///
-    /// It is cancel safe, and answers every caller alike.
-    pub async fn ended(&self) -> Result<(), Failure> {
-        let mut end = self.end.clone();
-        let exit = end.wait_for(Option::is_some).await;
-        match exit.ok().and_then(|exit| exit.clone()) {
-            Some(Exit::Normal) => Ok(()),
-            Some(failure) => Err(Failure(failure.to_string())),
-            None => Err(Failure("its actix system has ended".to_owned())),
-        }
-    }
-
-    /// The supervision tree, the listeners and the clusters with their live counts.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError`] when the proxy has ended or cannot answer.
-    pub async fn snapshot(&self) -> Result<Overview, ApplyError> {
-        self.root.overview().await
-    }
-}
-
-/// The proxy ended by itself, for this reason.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the proxy failed: {0}")]
-pub struct Failure(String);
-
-/// Changes the hosts of one cluster; each change is one change of the running plan.
-#[derive(Debug)]
-pub struct Hosts<'a> {
-    proxy: &'a ProxyHandle,
-    cluster: ClusterName,
-}
-
-impl Hosts<'_> {
-    /// Replaces all hosts. Those that stay keep their health, counts and connections.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError::Edit`] when there is no such cluster; else as [`ProxyHandle::apply`].
-    pub async fn set(&self, hosts: Vec<config::Host>) -> Result<Vec<Change>, ApplyError> {
-        self.change(move |_| hosts).await
-    }
-
-    /// Puts hosts before those there are; one whose address is there already replaces it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::set`].
-    pub async fn append(&self, hosts: Vec<config::Host>) -> Result<Vec<Change>, ApplyError> {
-        self.change(move |running| config::append_hosts(hosts, running))
-            .await
-    }
-
-    /// Removes the hosts with these addresses; unknown addresses are ignored. Their connections
-    /// live on.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::set`].
-    pub async fn remove(&self, addresses: Vec<HostAddress>) -> Result<Vec<Change>, ApplyError> {
-        self.change(move |mut running| {
-            let gone: HashSet<_> = addresses.into_iter().collect();
-            running.retain(|host| !gone.contains(&host.address));
-            running
-        })
-        .await
-    }
-
-    async fn change(
-        &self,
-        change: impl FnOnce(Vec<config::Host>) -> Vec<config::Host> + Send + 'static,
-    ) -> Result<Vec<Change>, ApplyError> {
-        let name = self.cluster.clone();
-        let edit = move |plan: &mut Plan| plan.change_hosts(&name, change);
-        self.proxy.root.edit(Box::new(edit)).await
     }
 }

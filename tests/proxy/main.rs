@@ -1,6 +1,7 @@
 //! What peers of an embedded proxy see, over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod altering;
 mod changes;
 mod life;
 mod relaying;

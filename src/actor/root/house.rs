@@ -3,13 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
+use super::alter::{Ledger, QUEUE};
 use super::fit::fit;
 use super::steps::Steps;
-use super::{ApplyError, Options, totals};
+use super::{ApplyError, Options, Running, totals};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
@@ -20,8 +22,9 @@ use crate::actor::threads::Threads;
 use crate::actor::view::{ClusterView, ListenerView, Overview};
 use crate::actor::worker::Orders;
 use crate::actor::workers::{self, Doors};
-use crate::config::{self, Change, Plan, diff};
+use crate::config::{self, Change, Configuration, Plan, diff};
 use crate::lifecycle::State;
+use crate::name::ListenerName;
 use crate::proxy::http::Fitting;
 use crate::supervise::{Restart, Shutdown};
 
@@ -31,7 +34,11 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What the root owns. Handlers share it; `turn` lets one change through at a time.
 pub(super) struct House {
     pub(super) options: Options,
-    pub(super) plan: RefCell<Plan>,
+    /// What runs, published.
+    pub(super) running: Arc<ArcSwap<Running>>,
+    pub(super) ledger: RefCell<Ledger>,
+    /// How many more changes may wait.
+    pub(super) queue: Semaphore,
     pub(super) state: Cell<State>,
     /// How many connections were left when the tree began to stop; `None` before that.
     pub(super) left: watch::Sender<Option<u64>>,
@@ -56,8 +63,16 @@ impl House {
     pub(super) fn new(options: Options) -> Self {
         let workers = Doors::new(options.workers);
         let threads = Threads::new(options.workers);
+        let running = Running {
+            version: options.keeping.version,
+            configuration: Configuration::default(),
+            since: SystemTime::now(),
+            confirm_until: None,
+        };
         Self {
-            plan: RefCell::default(),
+            running: Arc::new(ArcSwap::from_pointee(running)),
+            ledger: RefCell::new(Ledger::new(options.keeping.base)),
+            queue: Semaphore::new(QUEUE),
             state: Cell::new(State::Starting),
             left: watch::Sender::new(None),
             admission: Arc::new(Semaphore::new(options.max_connections)),
@@ -124,25 +139,28 @@ impl House {
         ]
     }
 
-    pub(super) async fn apply(&self, wanted: Plan) -> Result<Vec<Change>, ApplyError> {
+    /// Carries changes out, all or none of them.
+    pub(super) async fn apply(
+        &self,
+        running: &Plan,
+        wanted: &Plan,
+        changes: &[Change],
+    ) -> Result<(), ApplyError> {
         if !matches!(self.state.get(), State::Starting | State::Running) {
             return Err(ApplyError::Draining);
         }
         self.started().await?;
-        let running = self.plan.borrow().clone();
-        let changes = diff(&running, &wanted);
-        let steps = Steps::of(&changes);
+        let steps = Steps::of(changes);
         // What the world may refuse comes first: then there is nothing to undo.
         let prepared = self.prepare(&steps).await?;
         if let Err(error) = self.carry_out(steps, prepared).await {
-            self.undo(&wanted, &running).await;
+            self.undo(wanted, running).await;
             return Err(error);
         }
-        for change in &changes {
+        for change in changes {
             slog::info!(self.options.log, "{change}"; "tag" => "plan");
         }
-        self.plan.replace(wanted);
-        Ok(changes)
+        Ok(())
     }
 
     /// Waits until the tree stands; it does at once but for the first change.
@@ -156,7 +174,7 @@ impl House {
     }
 
     /// Undoes, the same way, what was already done of a change that failed.
-    async fn undo(&self, wanted: &Plan, running: &Plan) {
+    pub(super) async fn undo(&self, wanted: &Plan, running: &Plan) {
         let back = Steps::of(&diff(wanted, running));
         let undone = match self.prepare(&back).await {
             Ok(prepared) => self.carry_out(back, prepared).await,
@@ -238,6 +256,13 @@ impl House {
             step: "workers",
             reason,
         })
+    }
+
+    /// Connections that a listener has now.
+    pub(super) fn connections_of(&self, name: &ListenerName) -> u64 {
+        let posts = self.board.posts();
+        let post = posts.iter().find(|post| post.settings().name == *name);
+        post.map_or(0, |post| ListenerView::of(post).totals.connections_active)
     }
 
     pub(super) async fn overview(&self) -> Result<Overview, ApplyError> {

@@ -1,36 +1,46 @@
 //! The root: holds the running plan and the lifecycle, and applies every change.
 //!
-//! In: commands of the doors: `Apply`, `Edit`, `Drain`, `Stop`, and the query `Overviews`.
+//! In: commands of the doors: `Alter` and `Confirm` (in `commands`), `SetHealth`, `Drain`, `Stop`, and the
+//! queries `Drifts`, `Histories` and `Overviews`.
 //! Out: sockets bound, clusters and listeners published, workers reconciled. It owns what must
 //! outlive a crash of the others: the shelf of clusters, the board of listeners, and the threads with
 //! the connections on them. When it ends, everything below it has ended.
 
+mod alter;
+mod commands;
+mod error;
 mod fit;
+mod history;
 mod house;
+mod journal;
+mod proposal;
 mod steps;
 mod totals;
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::actor::clusters::{self, HealthTurned};
-use crate::actor::listeners::BindError;
-use crate::actor::slot::Unavailable;
 use crate::actor::supervisor::{self, Fate, Life, run};
 use crate::actor::view::Overview;
 use crate::cluster::{Health, Reason};
-use crate::config::{Change, HostAddress, Plan};
+use crate::config::HostAddress;
 use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
 use crate::name::ClusterName;
 use crate::supervise::{Exit, Policy, Strategy};
 use crate::telemetry::access_log::AccessLogs;
+pub use error::ApplyError;
 use house::House;
+pub use journal::{Journal, Kept, write_whole};
+pub use proposal::{ChangeHosts, Drift, Entry, Outcome, Running, Source, Terms, Trial, Want};
 
 /// When the parts of the proxy fail so often, it has failed.
 const POLICY: Policy = Policy {
@@ -56,45 +66,44 @@ pub struct Options {
     pub log_directory: Option<PathBuf>,
     /// Where the tree writes its lines.
     pub log: slog::Logger,
+    /// What a reload reads; without one there is none.
+    pub source: Option<Arc<dyn Source>>,
+    /// Where accepted changes are kept, and over what.
+    pub keeping: Keeping,
+}
+
+/// Where accepted changes are kept, and over what.
+#[derive(Clone, Debug, Default)]
+pub struct Keeping {
+    /// Where they are kept; without one they end with the process.
+    pub journal: Option<Journal>,
+    /// The digest of what the source said when it was last read.
+    pub base: u64,
+    /// The version before the first one of this process.
+    pub version: u64,
 }
 
 /// Starts the tree on the current arbiter with the empty plan.
 pub fn start(options: Options) -> (Handle, Life) {
+    let house = House::new(options);
+    let running = Arc::clone(&house.running);
     let (address, life) = run(|fate| Root {
-        house: Rc::new(House::new(options)),
+        house: Rc::new(house),
         fate,
         tree: Rc::default(),
     });
-    (Handle(address), life)
+    (Handle(address, running), life)
 }
 
 /// The only way in. Cloned freely, also to other threads.
 #[derive(Clone)]
-pub struct Handle(Addr<Root>);
+pub struct Handle(Addr<Root>, Arc<ArcSwap<Running>>);
 
 impl Handle {
-    /// Makes `plan` the running one; all of it or, when it fails, nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError`] names the step that failed; the plan before stays in force.
-    pub async fn apply(&self, plan: Plan) -> Result<Vec<Change>, ApplyError> {
-        self.0
-            .send(Apply(Box::new(plan)))
-            .await
-            .unwrap_or(Err(ApplyError::Ended))
-    }
-
-    /// Changes a copy of the running plan and applies it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::apply`], and what `edit` refuses.
-    pub async fn edit(&self, edit: PlanEdit) -> Result<Vec<Change>, ApplyError> {
-        self.0
-            .send(Edit(edit))
-            .await
-            .unwrap_or(Err(ApplyError::Ended))
+    /// What runs. Nobody is asked.
+    #[must_use]
+    pub fn running(&self) -> Arc<Running> {
+        self.1.load_full()
     }
 
     /// Takes one host out, or lets it back in; `false` when there is no such host.
@@ -142,43 +151,6 @@ impl Handle {
             .send(Overviews)
             .await
             .unwrap_or(Err(ApplyError::Ended))
-    }
-}
-
-/// Changes a plan, or says in words why it cannot.
-pub type PlanEdit = Box<dyn FnOnce(&mut Plan) -> Result<(), String> + Send>;
-
-/// A change that was refused. The running plan is the one before.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// A listener could not be bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The proxy is about to end and takes no change.
-    #[error("the proxy is draining")]
-    Draining,
-    /// The change itself makes no sense.
-    #[error("{0}")]
-    Edit(String),
-    /// The proxy has ended.
-    #[error("the proxy has ended")]
-    Ended,
-    /// An actor did not answer while `step` was carried out.
-    #[error("{step}: {reason}")]
-    Step {
-        /// What was being done.
-        step: &'static str,
-        /// What was said.
-        reason: String,
-    },
-}
-
-impl ApplyError {
-    fn step(step: &'static str) -> impl FnOnce(Unavailable) -> Self {
-        move |unavailable| Self::Step {
-            step,
-            reason: unavailable.to_string(),
-        }
     }
 }
 
@@ -262,52 +234,6 @@ async fn end_of(mut life: Life, tree: Rc<Ending>) -> Exit {
             () = tree.stop.notified() => life.request_stop(),
             () = tree.kill.notified() => life.kill(),
         }
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "Result<Vec<Change>, ApplyError>")]
-struct Apply(Box<Plan>);
-
-impl Handler<Apply> for Root {
-    type Result = ResponseActFuture<Self, Result<Vec<Change>, ApplyError>>;
-
-    fn handle(&mut self, Apply(plan): Apply, _: &mut Context<Self>) -> Self::Result {
-        let house = Rc::clone(&self.house);
-        let change = async move {
-            let _turn = house.turn.lock().await;
-            house.apply(*plan).await
-        };
-        Box::pin(change.into_actor(self).map(|applied, this, ctx| {
-            if this.house.state.get() == State::Starting {
-                let event = if applied.is_ok() {
-                    Event::Started
-                } else {
-                    Event::StartFailed
-                };
-                this.happen(event, ctx);
-            }
-            applied
-        }))
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "Result<Vec<Change>, ApplyError>")]
-struct Edit(PlanEdit);
-
-impl Handler<Edit> for Root {
-    type Result = ResponseActFuture<Self, Result<Vec<Change>, ApplyError>>;
-
-    fn handle(&mut self, Edit(edit): Edit, _: &mut Context<Self>) -> Self::Result {
-        let house = Rc::clone(&self.house);
-        let change = async move {
-            let _turn = house.turn.lock().await;
-            let mut plan = house.plan.borrow().clone();
-            edit(&mut plan).map_err(ApplyError::Edit)?;
-            house.apply(plan).await
-        };
-        Box::pin(change.into_actor(self))
     }
 }
 

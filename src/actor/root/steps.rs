@@ -31,7 +31,7 @@ impl Steps {
                 Change::AddRouter(to) | Change::UpdateRouter { to, .. } => steps.routers.push(to),
                 Change::RemoveRouter(name) => steps.routers_removed.push(name),
                 Change::AddListener(to) => steps.bind.push(to),
-                Change::UpdateListener { from, to } if rebinds(&from, &to) => {
+                Change::UpdateListener { from, to } if from.rebinds(&to) => {
                     steps.taken_down.push(from.name.clone());
                     steps.bind.push(to);
                 }
@@ -42,9 +42,4 @@ impl Steps {
         }
         steps
     }
-}
-
-/// Whether the new settings need another socket; all others hold for the next connection.
-fn rebinds(from: &config::Listener, to: &config::Listener) -> bool {
-    (&from.address, from.bind) != (&to.address, to.bind)
 }

@@ -1,0 +1,254 @@
+//! The door to a running proxy, for embedders and the command line alike.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::actor::root::{
+    self, ApplyError, ChangeHosts, Drift, Entry, Outcome, Running, Terms, Want,
+};
+use crate::actor::view::Overview;
+use crate::cluster::Health;
+use crate::config::{self, Change, Configuration, Edit, HostAddress};
+use crate::name::ClusterName;
+use crate::supervise::Exit;
+
+/// The door to a running proxy. Cloned freely, also to other threads.
+#[derive(Clone)]
+pub struct ProxyHandle {
+    root: root::Handle,
+    end: watch::Receiver<Option<Exit>>,
+}
+
+impl ProxyHandle {
+    pub(crate) fn new(root: root::Handle, end: watch::Receiver<Option<Exit>>) -> Self {
+        Self { root, end }
+    }
+}
+
+impl std::fmt::Debug for ProxyHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxyHandle").finish_non_exhaustive()
+    }
+}
+
+impl ProxyHandle {
+    /// Makes a configuration, or a plan alone, the running one, and says what changed.
+    ///
+    /// Connections of what did not change never notice. Those of a listener that is taken down
+    /// end by themselves, or after the drain time.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] names the step; the plan before stays in force.
+    pub async fn apply(
+        &self,
+        configuration: impl Into<Configuration>,
+    ) -> Result<Vec<Change>, ApplyError> {
+        let want = Want::Configuration(Box::new(configuration.into()));
+        let terms = Terms {
+            by: "apply".into(),
+            ..Terms::default()
+        };
+        Ok(self.root.alter(want, terms).await?.changes)
+    }
+
+    /// Edits the document that runs, one edit after another, and makes the outcome the running
+    /// configuration: all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] says what is wrong, where, or which step failed; what ran before runs on.
+    pub async fn edit(&self, edits: Vec<Edit>, terms: Terms) -> Result<Outcome, ApplyError> {
+        self.root.alter(Want::Edits(edits), terms).await
+    }
+
+    /// Reads the [source](crate::Proxy::source) again, and makes what it says the running configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::edit`].
+    pub async fn reload(&self, terms: Terms) -> Result<Outcome, ApplyError> {
+        self.root.alter(Want::Reload, terms).await
+    }
+
+    /// Makes an earlier version the running configuration; it becomes a new version.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::edit`]; [`ApplyError::NoSuchVersion`] when it is not kept.
+    pub async fn rollback(&self, version: u64, terms: Terms) -> Result<Outcome, ApplyError> {
+        self.root.alter(Want::Rollback(version), terms).await
+    }
+
+    /// Rolls back the change that waits to be confirmed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::edit`]; [`ApplyError::NothingToConfirm`] when none waits.
+    pub async fn revert(&self, terms: Terms) -> Result<Outcome, ApplyError> {
+        self.root.alter(Want::Revert, terms).await
+    }
+
+    /// Keeps the change that made this version and waits to be confirmed.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when none waits, or another one.
+    pub async fn confirm(&self, version: u64) -> Result<(), ApplyError> {
+        self.root.confirm(version).await
+    }
+
+    /// What a reload would change.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when there is nothing to reload.
+    pub async fn drift(&self) -> Result<Drift, ApplyError> {
+        self.root.drift().await
+    }
+
+    /// The versions that can be rolled back to, the eldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the proxy has ended.
+    pub async fn history(&self) -> Result<Vec<Entry>, ApplyError> {
+        self.root.history().await
+    }
+
+    /// What runs: its version, its plan and, if it was made of one, its document. Nobody is asked.
+    #[must_use]
+    pub fn running(&self) -> Arc<Running> {
+        self.root.running()
+    }
+
+    /// The hosts of one cluster, to be changed.
+    #[must_use]
+    pub fn hosts(&self, cluster: impl Into<ClusterName>) -> Hosts<'_> {
+        Hosts {
+            proxy: self,
+            cluster: cluster.into(),
+        }
+    }
+
+    /// Takes one host out, or lets it back in; `false` when there is no such host.
+    ///
+    /// This is a reason of its own: a host that was let back in is chosen when its health check
+    /// has nothing against it either.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the proxy has ended or cannot answer.
+    pub async fn set_health(
+        &self,
+        cluster: impl Into<ClusterName>,
+        address: HostAddress,
+        health: Health,
+    ) -> Result<bool, ApplyError> {
+        self.root.set_health(cluster.into(), address, health).await
+    }
+
+    /// Stops accepting, lets connections end for at most `deadline`, then ends the proxy.
+    ///
+    /// Returns how many connections were cut at the deadline.
+    pub async fn drain(&self, deadline: Duration) -> u64 {
+        self.root.drain(deadline).await
+    }
+
+    /// Ends the proxy now; its connections are cut. [`Self::ended`] tells when that is done.
+    pub async fn stop(&self) {
+        self.root.stop().await;
+    }
+
+    /// Waits until the proxy has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when it ended by itself: a part of it failed more often than it is restarted.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is cancel safe, and answers every caller alike.
+    pub async fn ended(&self) -> Result<(), Failure> {
+        let mut end = self.end.clone();
+        let exit = end.wait_for(Option::is_some).await;
+        match exit.ok().and_then(|exit| exit.clone()) {
+            Some(Exit::Normal) => Ok(()),
+            Some(failure) => Err(Failure(failure.to_string())),
+            None => Err(Failure("its actix system has ended".to_owned())),
+        }
+    }
+
+    /// The supervision tree, the listeners and the clusters with their live counts.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the proxy has ended or cannot answer.
+    pub async fn snapshot(&self) -> Result<Overview, ApplyError> {
+        self.root.overview().await
+    }
+}
+
+/// The proxy ended by itself, for this reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the proxy failed: {0}")]
+pub struct Failure(String);
+
+/// Changes the hosts of one cluster; each change is one change of the running plan.
+#[derive(Debug)]
+pub struct Hosts<'a> {
+    proxy: &'a ProxyHandle,
+    cluster: ClusterName,
+}
+
+impl Hosts<'_> {
+    /// Replaces all hosts. Those that stay keep their health, counts and connections.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Change`] when there is no such cluster; else as [`ProxyHandle::apply`].
+    pub async fn set(&self, hosts: Vec<config::Host>) -> Result<Vec<Change>, ApplyError> {
+        self.change(move |_| hosts).await
+    }
+
+    /// Puts hosts before those there are; one whose address is there already replaces it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set`].
+    pub async fn append(&self, hosts: Vec<config::Host>) -> Result<Vec<Change>, ApplyError> {
+        self.change(move |running| config::append_hosts(hosts, running))
+            .await
+    }
+
+    /// Removes the hosts with these addresses; unknown addresses are ignored. Their connections
+    /// live on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set`].
+    pub async fn remove(&self, addresses: Vec<HostAddress>) -> Result<Vec<Change>, ApplyError> {
+        self.change(move |mut running| {
+            let gone: HashSet<_> = addresses.into_iter().collect();
+            running.retain(|host| !gone.contains(&host.address));
+            running
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        change: impl FnOnce(Vec<config::Host>) -> Vec<config::Host> + Send + 'static,
+    ) -> Result<Vec<Change>, ApplyError> {
+        let change: ChangeHosts = Box::new(change);
+        let want = Want::Hosts(self.cluster.clone(), change);
+        let terms = Terms {
+            by: "hosts".into(),
+            ..Terms::default()
+        };
+        Ok(self.proxy.root.alter(want, terms).await?.changes)
+    }
+}
