@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use rand::rngs::SmallRng;
@@ -135,7 +136,7 @@ impl Handler<PickHost> for Cluster {
         _: &mut Context<Self>,
     ) -> Self::Result {
         self.refresh();
-        let picked = self.balance.pick(&tried, &mut self.rng);
+        let picked = self.balance.pick(&tried, Instant::now(), &mut self.rng);
         let host = picked.ok_or_else(|| no_host(&self.seen.hosts, &tried))?;
         Ok(Picked {
             lease: Lease::new(Arc::clone(host), work),

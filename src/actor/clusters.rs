@@ -1,8 +1,10 @@
 //! The only writer of every cluster's host set.
 //!
-//! In: changes of the plan from the root; turns of health. Out: a new [`Snapshot`] in the
-//! cluster's slot of the [`Shelf`], which every worker reads without asking. Nothing is sent, and
-//! the shelf belongs to the root, so a crash here loses neither hosts nor health nor counts.
+//! In: changes of the plan from the root; turns of health; hosts that fail, from any worker. Out: a
+//! new [`Snapshot`] in the cluster's slot of the [`Shelf`], which every worker reads without asking.
+//! The shelf belongs to the root, so a crash here loses neither hosts nor health nor counts.
+
+mod ejections;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +12,16 @@ use std::sync::Arc;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 
+use crate::actor::logger;
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Health, Host, HostSet, Limits, Reason};
+use crate::cluster::{Health, Host, HostSet, Limits, Reason, Standing};
 use crate::config;
 use crate::name::ClusterName;
+use ejections::Returns;
+
+/// Reports that may wait; a host whose report is refused comes up again.
+const MAILBOX: usize = 1024;
 
 /// One cluster at one moment. Never changed: a change makes a new snapshot.
 #[derive(Debug)]
@@ -25,6 +32,17 @@ pub(crate) struct Snapshot {
     pub hosts: Arc<HostSet>,
     /// What it carries, whatever its settings and hosts become.
     pub limits: Arc<Limits>,
+}
+
+impl Snapshot {
+    /// The same cluster with other hosts.
+    fn with_hosts(&self, hosts: HostSet) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            hosts: Arc::new(hosts),
+            limits: Arc::clone(&self.limits),
+        }
+    }
 }
 
 /// Where the latest snapshot of one cluster is found.
@@ -60,8 +78,18 @@ impl Shelf {
 }
 
 /// Starts the actor, fills `slot` with the door to it, and writes to `shelf`.
-pub(super) fn start(shelf: Shelf, slot: &Slot<Handle>) -> Life {
-    let (address, life) = run(|_| Clusters { shelf });
+pub(super) fn start(
+    shelf: Shelf,
+    log: slog::Logger,
+    logger: Slot<logger::Handle>,
+    slot: &Slot<Handle>,
+) -> Life {
+    let (address, life) = run(|_| Clusters {
+        shelf,
+        log,
+        logger,
+        returns: Returns::default(),
+    });
     slot.fill(Handle(address));
     life
 }
@@ -126,10 +154,40 @@ pub(super) struct HealthTurned {
 
 struct Clusters {
     shelf: Shelf,
+    /// Where turns are written.
+    log: slog::Logger,
+    /// Where goes what may happen very often.
+    logger: Slot<logger::Handle>,
+    returns: Returns,
+}
+
+impl Clusters {
+    /// Makes `after` the latest snapshot, and says in the log when that begins or ends a panic.
+    fn publish(&self, current: &Current, after: Snapshot) {
+        let before = current.swap(Arc::new(after));
+        let after = current.load();
+        let panics = |of: &Snapshot| of.hosts.standing() == Standing::Panic;
+        let (name, hosts) = (&after.settings.name, &after.hosts);
+        let (healthy, all) = (hosts.healthy_count(), hosts.hosts().len());
+        match (panics(&before), panics(&after)) {
+            (false, true) => slog::warn!(self.log,
+                "cluster `{name}`: {healthy} of {all} hosts are healthy, below the panic threshold \
+                 of {} %: all are used", after.settings.panic_threshold; "tag" => "panic_threshold"),
+            (true, false) => slog::info!(self.log,
+                "cluster `{name}`: {healthy} of {all} hosts are healthy: the panic is over";
+                "tag" => "panic_threshold"),
+            _ => {}
+        }
+    }
 }
 
 impl Actor for Clusters {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.resume_ejections(ctx);
+    }
 }
 
 #[derive(Message)]
@@ -144,15 +202,17 @@ impl Handler<Put> for Clusters {
         for settings in changed {
             if let Some(current) = shelf.get(&settings.name) {
                 let before = current.load();
-                let hosts = Arc::new(before.hosts.with_hosts(&settings.hosts));
+                let hosts = before.hosts.with_hosts(&settings.hosts);
+                let hosts = ruled(hosts, &settings);
                 let limits = Arc::clone(&before.limits);
-                current.store(Arc::new(Snapshot {
+                let after = Snapshot {
                     settings,
-                    hosts,
+                    hosts: Arc::new(hosts),
                     limits,
-                }));
+                };
+                self.publish(current, after);
             } else {
-                let hosts = Arc::new(HostSet::new(&settings.hosts));
+                let hosts = Arc::new(ruled(HostSet::new(&settings.hosts), &settings));
                 let name = settings.name.clone();
                 let snapshot = Snapshot {
                     settings,
@@ -163,6 +223,15 @@ impl Handler<Put> for Clusters {
             }
         }
         self.shelf.0.store(Arc::new(shelf));
+    }
+}
+
+/// The hosts by the rules that these settings have for all of them.
+fn ruled(hosts: HostSet, settings: &config::Cluster) -> HostSet {
+    let hosts = hosts.with_panic_threshold(settings.panic_threshold);
+    match settings.outlier_detection {
+        Some(_) => hosts,
+        None => hosts.pardoned(),
     }
 }
 
@@ -190,19 +259,17 @@ impl Handler<HealthTurned> for Clusters {
             return false;
         };
         let before = current.load();
-        if before.hosts.find(&turn.address).is_none() {
+        let Some(host) = before.hosts.find(&turn.address) else {
             return false;
+        };
+        if turn.health == Health::Healthy {
+            // Who is said to be well again need not wait until its rest is over.
+            host.load().forgive();
         }
-        let hosts = Arc::new(
-            before
-                .hosts
-                .with_health(&turn.address, turn.reason, turn.health),
-        );
-        current.store(Arc::new(Snapshot {
-            settings: Arc::clone(&before.settings),
-            hosts,
-            limits: Arc::clone(&before.limits),
-        }));
+        let hosts = before
+            .hosts
+            .with_health(&turn.address, turn.reason, turn.health);
+        self.publish(&current, before.with_hosts(hosts));
         true
     }
 }
@@ -212,10 +279,14 @@ mod tests {
     use super::*;
     use crate::config::{Cluster, Host};
 
+    fn log() -> slog::Logger {
+        slog::Logger::root(slog::Discard, slog::o!())
+    }
+
     #[actix::test]
     async fn what_a_cluster_carries_outlives_every_change_of_it() {
         let (shelf, slot) = (Shelf::default(), Slot::default());
-        let _life = start(shelf.clone(), &slot);
+        let _life = start(shelf.clone(), log(), Slot::default(), &slot);
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let host = Host::new(address.into());
         let mut settings = Cluster::new("origins", [host.clone()]);

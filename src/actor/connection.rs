@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use actix::prelude::*;
 use slog::Level;
@@ -15,12 +16,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::actor::connections::{Accepted, Progress};
 use crate::actor::logger::Event;
 use crate::actor::setting::Setting;
-use crate::cluster::{Host, Work};
+use crate::cluster::{Conduct, Host, Work};
 use crate::config::{self, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
 use crate::proxy::http::{self, Served};
-use crate::proxy::{Ended, Relay, target};
+use crate::proxy::{End, Ended, Relay, Side, target};
 use crate::upstream::{self, ConnectError, Held, Hosts, PickError, Picked};
 
 /// Hosts that one connection tries, at most; MOSN's figure.
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     progress: Rc<Progress>,
     /// Once a host is reached; counts on it until the actor is dropped, whatever became of it.
     held: Option<Held>,
+    /// Of the cluster whose host is relayed to as it is.
+    cluster: Option<Arc<config::Cluster>>,
     /// Given back with the actor, too.
     _permit: OwnedSemaphorePermit,
 }
@@ -47,6 +50,7 @@ impl Connection {
             setting,
             progress,
             held: None,
+            cluster: None,
             _permit: permit,
         }
     }
@@ -89,8 +93,14 @@ impl Connection {
             reached.map(|reached| (downstream, reached))
         };
         ctx.spawn(open.into_actor(self).map(|opened, this, ctx| match opened {
-            Some((downstream, Reached { upstream, held })) => {
+            Some((downstream, reached)) => {
+                let Reached {
+                    upstream,
+                    held,
+                    settings,
+                } = reached;
                 this.held = Some(held);
+                this.cluster = Some(settings);
                 let flow = Rc::clone(&this.progress.flow);
                 this.relay(Relay::new(downstream, upstream, flow), ctx);
             }
@@ -112,9 +122,28 @@ impl Connection {
         let flow = &self.progress.flow;
         let (received, sent) = (flow.received.get(), flow.sent.get());
         lease.load().count_bytes(sent, received);
+        if let (Some(cluster), Some(conduct)) = (&self.cluster, conduct(ended, sent)) {
+            let suspicion = upstream::note(cluster, lease.host(), conduct, now());
+            suspicion
+                .into_iter()
+                .for_each(|one| self.setting.suspect(one));
+        }
         slog::debug!(self.setting.log, "connection ended"; "upstream" => %**lease,
             "why" => ?ended, "received" => received, "sent" => sent);
     }
+}
+
+/// What the end of a relay says of its host, which had sent so many bytes; perhaps nothing.
+fn conduct(ended: &Ended, sent: u64) -> Option<Conduct> {
+    match (ended.by, &ended.end) {
+        _ if sent > 0 => Some(Conduct::Relayed),
+        (Side::Upstream, End::Reset | End::Failed(_)) => Some(Conduct::Failed),
+        _ => None,
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Actor for Connection {
@@ -165,6 +194,7 @@ fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option
 struct Reached {
     upstream: Stream,
     held: Held,
+    settings: Arc<config::Cluster>,
 }
 
 /// Why no host could be reached.
@@ -211,23 +241,29 @@ async fn reach(
     let mut last = None;
     while tried.len() < TRIES {
         let picked = setting.directory.pick(cluster, &tried, Work::Relay);
-        let Picked {
-            lease,
-            settings,
-            limits,
-        } = match picked.await {
+        let picked = match picked.await {
             Ok(picked) => picked,
             // The hosts are exhausted: what the last of them said tells more.
             Err(PickError::NoHost { .. }) if last.is_some() => break,
             Err(error) => return Err(error.into()),
         };
-        let permit = limits.connection(settings.limits.connections);
+        let settings = &picked.settings;
+        let permit = picked.limits.connection(settings.limits.connections);
         let permit = permit.ok_or(Unreached::Overflow)?;
-        match upstream::connect(lease.address(), settings.connect_timeout, settings.mark).await {
+        let address = picked.lease.address();
+        let connected = upstream::connect(address, settings.connect_timeout, settings.mark).await;
+        judge(setting, &picked, &connected);
+        let Picked {
+            lease, settings, ..
+        } = picked;
+        match connected {
             Ok(upstream) => {
                 progress.also_limit(settings.idle_timeout);
-                let held = Held { lease, permit };
-                return Ok(Reached { upstream, held });
+                return Ok(Reached {
+                    upstream,
+                    held: Held { lease, permit },
+                    settings,
+                });
             }
             Err(error @ ConnectError::Exhausted(_)) => return Err(Unreached::Exhausted(error)),
             Err(error) => {
@@ -241,6 +277,18 @@ async fn reach(
     let (host, error) = last.expect("the loop runs at least once, and leaves only with an error");
     let tries = tried.len();
     Err(Unreached::Connect { tries, host, error })
+}
+
+/// Takes note of how a host took a connection.
+fn judge(setting: &Setting, picked: &Picked, connected: &Result<Stream, ConnectError>) {
+    let conduct = match connected {
+        Ok(_) => Conduct::Connected,
+        Err(error) if error.blames_host() => Conduct::ConnectFailed,
+        Err(_) => return,
+    };
+    if let Some(suspicion) = picked.note(conduct, now()) {
+        setting.suspect(suspicion);
+    }
 }
 
 /// A host did not take the connection; perhaps another one does.

@@ -255,6 +255,7 @@ mod tests {
                 requests: Arc::clone(&post.requests[0]),
                 post,
                 directory,
+                judge: Slot::default(),
                 pools: Pools::default(),
                 tables: Tables::default(),
                 lines: WorkerLines::default(),

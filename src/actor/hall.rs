@@ -77,6 +77,7 @@ impl Hall {
             counters: Arc::clone(&post.counters[orders.index]),
             requests: Arc::clone(&post.requests[orders.index]),
             directory: self.0.directory.clone(),
+            judge: orders.clusters.clone(),
             pools: self.0.pools.clone(),
             tables: orders.tables.clone(),
             lines: self.0.lines.clone(),

@@ -11,11 +11,13 @@ use actix::prelude::*;
 use slog::Level;
 
 use crate::actor::cluster::Directory;
+use crate::actor::clusters;
 use crate::actor::listeners::Post;
 use crate::actor::logger::{self, Event};
 use crate::actor::routers::Tables;
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::Group;
+use crate::cluster::Suspicion;
 use crate::config::AccessFormat;
 use crate::name::{ConnectionId, RouterName};
 use crate::proxy::http::{self, Fitting, Goodbye, Notice};
@@ -40,6 +42,8 @@ pub(super) struct Setting {
     pub requests: Arc<HttpCounters>,
     /// This worker's clusters.
     pub directory: Directory,
+    /// Who judges hosts that fail.
+    pub judge: Slot<clusters::Handle>,
     /// This worker's upstream connections.
     pub pools: Pools,
     /// The routes there are.
@@ -71,6 +75,13 @@ impl Setting {
     pub(super) fn note(&self, event: Event) {
         if let Some(logger) = self.logger.get() {
             logger.note(event);
+        }
+    }
+
+    /// Brings a host before its judge that failed too often; between two lives there is none.
+    pub(super) fn suspect(&self, suspicion: Suspicion) {
+        if let Some(judge) = self.judge.get() {
+            judge.suspect(suspicion);
         }
     }
 
@@ -142,6 +153,10 @@ impl http::Setting for Setting {
         if self.aside.len() < MOST_ASIDE {
             self.aside.run(|_| Aside(Some(work)));
         }
+    }
+
+    fn suspect(&self, suspicion: Suspicion) {
+        Self::suspect(self, suspicion);
     }
 
     fn note(&self, Notice { tag, kind, text }: Notice) {

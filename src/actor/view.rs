@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::listeners::Post;
 use crate::actor::supervisor::Node;
-use crate::cluster::{Health, Host};
+use crate::cluster::{Health, Host, Standing};
 use crate::name::{ClusterName, ListenerName};
 use crate::telemetry::counters::{HttpTotals, ListenerTotals};
 
@@ -60,6 +60,8 @@ impl ListenerView {
 pub struct ClusterView {
     /// Its name.
     pub name: ClusterName,
+    /// Whether so few hosts are healthy that all are used.
+    pub panicking: bool,
     /// Its hosts in the order of the host set.
     pub hosts: Vec<HostView>,
 }
@@ -71,6 +73,8 @@ pub struct HostView {
     pub address: String,
     /// Whether it may be chosen.
     pub healthy: bool,
+    /// Whether it is left out for a while because it failed its work.
+    pub ejected: bool,
     /// Its share.
     pub weight: u32,
     /// Connections that hold it now, those still being made included.
@@ -83,6 +87,10 @@ pub struct HostView {
     pub requests_active: u64,
     /// Requests begun on it.
     pub requests_total: u64,
+    /// Requests that ended because their connection could not be made, or ended before they did.
+    pub requests_lost: u64,
+    /// How often it was ejected.
+    pub ejections: u64,
 }
 
 impl ClusterView {
@@ -100,15 +108,19 @@ impl ClusterView {
         let host = |host: &Arc<Host>| HostView {
             address: host.to_string(),
             healthy: host.health() == Health::Healthy,
+            ejected: host.ejections().until().is_some(),
             weight: host.weight(),
             connections_active: host.load().active_connections(),
             connections_total: host.load().connections(),
             connections_failed: host.load().connect_failures(),
             requests_active: host.load().active_requests(),
             requests_total: host.load().requests(),
+            requests_lost: host.load().requests_lost(),
+            ejections: host.ejections().total(),
         };
         Self {
             name: snapshot.settings.name.clone(),
+            panicking: snapshot.hosts.standing() == Standing::Panic,
             hosts: snapshot.hosts.hosts().iter().map(host).collect(),
         }
     }

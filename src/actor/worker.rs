@@ -17,7 +17,7 @@ use actix::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::actor::cluster;
-use crate::actor::clusters::{Current, Shelf};
+use crate::actor::clusters::{self, Current, Shelf};
 use crate::actor::connections::Admitted;
 use crate::actor::hall::Hall;
 use crate::actor::lane::{self, Lane, State};
@@ -46,6 +46,8 @@ pub(super) struct Orders {
     pub index: usize,
     /// The clusters there are.
     pub shelf: Shelf,
+    /// Who judges hosts that fail.
+    pub clusters: Slot<clusters::Handle>,
     /// The listeners there are.
     pub board: Board,
     /// The routes there are.

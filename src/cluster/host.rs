@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Address, HostAddress};
 
-use super::{Flags, Health, Load, Reason};
+use super::{Ejections, Flags, Health, Load, Reason};
 
 /// Weights beyond this are clamped, as MOSN does.
 const MAX_WEIGHT: u32 = 128;
@@ -17,6 +17,7 @@ pub struct Host {
     hostname: Option<String>,
     weight: u32,
     flags: Flags,
+    ejections: Ejections,
     load: Arc<Load>,
 }
 
@@ -29,6 +30,7 @@ impl Host {
             hostname: host.hostname.clone(),
             weight: host.weight.clamp(1, MAX_WEIGHT),
             flags: Flags::default(),
+            ejections: Ejections::default(),
             load: Arc::default(),
         }
     }
@@ -37,6 +39,7 @@ impl Host {
     pub(super) fn renewed(host: &config::Host, before: &Self) -> Self {
         Self {
             flags: before.flags,
+            ejections: before.ejections,
             load: before.load.clone(),
             ..Self::new(host)
         }
@@ -46,6 +49,18 @@ impl Host {
         Self {
             flags: self.flags.with(reason, health),
             ..self.clone()
+        }
+    }
+
+    /// The same host with another past, which says whether it is ejected now.
+    pub(super) fn with_ejections(&self, ejections: Ejections) -> Self {
+        let health = match ejections.until() {
+            Some(_) => Health::Unhealthy,
+            None => Health::Healthy,
+        };
+        Self {
+            ejections,
+            ..self.with_health(Reason::Ejected, health)
         }
     }
 
@@ -77,6 +92,12 @@ impl Host {
     #[must_use]
     pub fn flags(&self) -> Flags {
         self.flags
+    }
+
+    /// How often it was ejected, and whether it is.
+    #[must_use]
+    pub fn ejections(&self) -> &Ejections {
+        &self.ejections
     }
 
     /// Its live counts.

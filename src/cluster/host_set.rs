@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, HostAddress};
 
-use super::{Health, Host, Reason};
+use super::{Ejections, Flags, Health, Host, Reason};
 
 /// The hosts of a cluster at one moment, each address once.
 ///
@@ -14,9 +14,25 @@ use super::{Health, Host, Reason};
 #[derive(Clone, Debug, Default)]
 pub struct HostSet {
     hosts: Box<[Arc<Host>]>,
-    /// Positions of the healthy ones, so that a draw among them needs no scan.
-    healthy: Box<[usize]>,
+    /// Positions of those that may be chosen, so that a draw among them needs no scan.
+    eligible: Box<[usize]>,
+    standing: Standing,
+    /// When less of a hundred are healthy, all are chosen.
+    panic_threshold: u8,
     weights_differ: bool,
+}
+
+/// Which hosts of a set may be chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// The healthy ones.
+    #[default]
+    Sound,
+    /// None is healthy: those against whom nothing speaks but an ejection. It is a suspicion, and
+    /// no answer would be worse.
+    Makeshift,
+    /// All of them: too few are healthy to carry what comes.
+    Panic,
 }
 
 impl HostSet {
@@ -29,7 +45,7 @@ impl HostSet {
     /// These hosts in place of all others.
     #[must_use]
     pub fn with_hosts(&self, hosts: &[config::Host]) -> Self {
-        Self::from_hosts(self.renewed(hosts))
+        self.of_all(self.renewed(hosts))
     }
 
     /// These hosts before the ones already there; one that is already there is configured anew.
@@ -37,7 +53,7 @@ impl HostSet {
     pub fn appended(&self, hosts: &[config::Host]) -> Self {
         let mut all = self.renewed(hosts);
         all.extend(self.hosts.iter().cloned());
-        Self::from_hosts(all)
+        self.of_all(all)
     }
 
     /// The set without some addresses; unknown ones are ignored.
@@ -49,7 +65,7 @@ impl HostSet {
         let mut hosts: Vec<_> = self.hosts.to_vec();
         hosts.retain(|host| !addresses.contains(host.address()));
         hosts.sort_by_cached_key(|host| host.to_string());
-        Self::from_hosts(hosts)
+        self.of_all(hosts)
     }
 
     /// The set after someone has spoken for or against one host; the same set if it has no such
@@ -61,7 +77,39 @@ impl HostSet {
         if let Some(host) = hosts.iter_mut().find(|host| host.address() == address) {
             *host = Arc::new(host.with_health(reason, health));
         }
-        Self::of_distinct(hosts)
+        self.of_distinct(hosts)
+    }
+
+    /// The set after one host was ejected, or has returned; the same set if it has no such host.
+    #[must_use]
+    pub fn with_ejections(&self, address: &HostAddress, ejections: Ejections) -> Self {
+        let mut hosts = self.hosts.clone();
+        if let Some(host) = hosts.iter_mut().find(|host| host.address() == address) {
+            *host = Arc::new(host.with_ejections(ejections));
+        }
+        self.of_distinct(hosts)
+    }
+
+    /// The set after every host's past was forgotten: none is ejected.
+    #[must_use]
+    pub fn pardoned(&self) -> Self {
+        let innocent = Ejections::default();
+        let hosts = self.hosts.iter().map(|host| match host.ejections() {
+            past if *past == innocent => Arc::clone(host),
+            _ => Arc::new(host.with_ejections(innocent)),
+        });
+        self.of_distinct(hosts.collect())
+    }
+
+    /// The set all of whose hosts are chosen when less than `percent` of them are healthy; with 0
+    /// never, and so it is for a new set.
+    #[must_use]
+    pub fn with_panic_threshold(self, percent: u8) -> Self {
+        let set = Self {
+            panic_threshold: percent,
+            ..Self::default()
+        };
+        set.of_distinct(self.hosts)
     }
 
     /// The set after one of those who may speak against a host has taken back all that it said.
@@ -72,7 +120,7 @@ impl HostSet {
             true => Arc::new(host.with_health(reason, Health::Healthy)),
             false => Arc::clone(host),
         });
-        Self::of_distinct(hosts.collect())
+        self.of_distinct(hosts.collect())
     }
 
     /// All hosts, in order.
@@ -87,9 +135,25 @@ impl HostSet {
         self.hosts.iter().find(|host| host.address() == address)
     }
 
-    /// Positions in [`hosts`](Self::hosts) of the healthy ones, ascending.
-    pub(super) fn healthy(&self) -> &[usize] {
-        &self.healthy
+    /// Which hosts may be chosen.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// How many hosts are healthy.
+    #[must_use]
+    pub fn healthy_count(&self) -> usize {
+        let hosts = self.hosts.iter();
+        hosts
+            .filter(|host| host.health() == Health::Healthy)
+            .count()
+    }
+
+    /// Positions in [`hosts`](Self::hosts) of those that may be chosen, ascending: the healthy ones,
+    /// but for other [standings](Standing).
+    pub(super) fn eligible(&self) -> &[usize] {
+        &self.eligible
     }
 
     pub(super) fn weights_differ(&self) -> bool {
@@ -110,7 +174,8 @@ impl HostSet {
         renewed.map(Arc::new).collect()
     }
 
-    fn from_hosts(hosts: impl IntoIterator<Item = Arc<Host>>) -> Self {
+    /// These hosts, each address once, chosen by the same rules.
+    fn of_all(&self, hosts: impl IntoIterator<Item = Arc<Host>>) -> Self {
         let mut all: Vec<_> = hosts.into_iter().collect();
         let mut seen = HashSet::new();
         let first: Vec<bool> = all
@@ -119,24 +184,47 @@ impl HostSet {
             .collect();
         let mut first = first.into_iter();
         all.retain(|_| first.next() == Some(true));
-        Self::of_distinct(all.into())
+        self.of_distinct(all.into())
     }
 
-    fn of_distinct(all: Box<[Arc<Host>]>) -> Self {
+    /// The same, where each address is there once.
+    fn of_distinct(&self, all: Box<[Arc<Host>]>) -> Self {
+        let (standing, eligible) = standing(&all, self.panic_threshold);
         Self {
-            healthy: (0..all.len())
-                .filter(|&index| all[index].health() == Health::Healthy)
-                .collect(),
+            eligible,
+            standing,
+            panic_threshold: self.panic_threshold,
             weights_differ: all.windows(2).any(|two| two[0].weight() != two[1].weight()),
             hosts: all,
         }
     }
 }
 
+/// Which of all hosts may be chosen, and why those.
+fn standing(all: &[Arc<Host>], panic_threshold: u8) -> (Standing, Box<[usize]>) {
+    let having = |flags: Flags| -> Box<[usize]> {
+        let indices = 0..all.len();
+        indices
+            .filter(|&index| all[index].flags() == flags)
+            .collect()
+    };
+    let healthy = having(Flags::default());
+    if healthy.len() * 100 < all.len() * usize::from(panic_threshold) {
+        return (Standing::Panic, (0..all.len()).collect());
+    }
+    if healthy.is_empty() {
+        let ejected = having(Flags::default().with(Reason::Ejected, Health::Unhealthy));
+        if !ejected.is_empty() {
+            return (Standing::Makeshift, ejected);
+        }
+    }
+    (Standing::Sound, healthy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::host::tests::configured;
-    use super::super::{Lease, Work};
+    use super::super::{Lease, Verdict, Work, judge};
     use super::*;
 
     fn address(port: u16) -> HostAddress {
@@ -217,18 +305,18 @@ mod tests {
     fn a_turn_of_health_changes_one_host_of_a_new_set() {
         let before = HostSet::new(&[configured(1, 1), configured(2, 1)]);
         let after = before.with_health(&address(2), Reason::FailedCheck, Health::Unhealthy);
-        assert_eq!(before.healthy(), [0, 1]);
-        assert_eq!(after.healthy(), [0]);
+        assert_eq!(before.eligible(), [0, 1]);
+        assert_eq!(after.eligible(), [0]);
         assert_eq!(
             after
                 .with_health(&address(2), Reason::FailedCheck, Health::Healthy)
-                .healthy(),
+                .eligible(),
             [0, 1]
         );
         assert_eq!(
             after
                 .with_health(&address(3), Reason::FailedCheck, Health::Unhealthy)
-                .healthy(),
+                .eligible(),
             [0]
         );
     }
@@ -242,7 +330,75 @@ mod tests {
 
         let after = before.without(Reason::FailedCheck);
 
-        assert_eq!(after.healthy(), [0, 2]);
+        assert_eq!(after.eligible(), [0, 2]);
         assert!(Arc::ptr_eq(&after.hosts()[2], &before.hosts()[2]));
+    }
+
+    fn fallen(of: u16, down: u16, percent: u8) -> HostSet {
+        let hosts: Vec<_> = (0..of).map(|port| configured(port, 1)).collect();
+        let set = HostSet::new(&hosts).with_panic_threshold(percent);
+        (0..down).fold(set, |set, port| {
+            set.with_health(&address(port), Reason::FailedCheck, Health::Unhealthy)
+        })
+    }
+
+    #[test]
+    fn below_the_panic_threshold_all_hosts_may_be_chosen() {
+        for (of, down, percent, standing, eligible) in [
+            (4, 2, 50, Standing::Sound, 2),
+            (4, 3, 50, Standing::Panic, 4),
+            (4, 4, 50, Standing::Panic, 4),
+            (4, 4, 0, Standing::Sound, 0),
+            (4, 1, 100, Standing::Panic, 4),
+            (4, 0, 100, Standing::Sound, 4),
+            (0, 0, 100, Standing::Sound, 0),
+        ] {
+            let set = fallen(of, down, percent);
+            let found = (set.standing(), set.eligible().len());
+            assert_eq!(found, (standing, eligible), "{down} of {of} at {percent} %");
+        }
+    }
+
+    #[test]
+    fn the_panic_threshold_stays_with_every_later_set() {
+        let panicking = fallen(4, 3, 50);
+        for set in [
+            panicking.removed(&[address(2)]),
+            panicking.appended(&[configured(4, 2)]),
+            panicking.with_hosts(&[configured(0, 1), configured(1, 2), configured(3, 1)]),
+            panicking.with_health(&address(2), Reason::Commanded, Health::Unhealthy),
+            panicking.without(Reason::Commanded),
+        ] {
+            assert_eq!(set.standing(), Standing::Panic);
+        }
+        let calm = panicking.without(Reason::FailedCheck);
+        assert_eq!(calm.standing(), Standing::Sound);
+    }
+
+    #[test]
+    fn ejected_hosts_are_chosen_where_no_other_is_left() {
+        let now = std::time::Instant::now();
+        let policy = config::OutlierDetection::default();
+        let rng = &mut <rand::rngs::SmallRng as rand::SeedableRng>::seed_from_u64(1);
+        let before = fallen(3, 1, 0);
+        let suspect = before.hosts()[1].clone();
+        let Verdict::Eject { ejections, .. } = judge(&policy, &before, &suspect, now, rng) else {
+            panic!("it is spared");
+        };
+        let after = before.with_ejections(suspect.address(), ejections);
+        assert_eq!(
+            (after.standing(), after.eligible()),
+            (Standing::Sound, &[2][..])
+        );
+
+        // The last one goes by another way than the judge's.
+        let last = after.with_hosts(&[configured(0, 1), configured(1, 1)]);
+        assert_eq!(
+            (last.standing(), last.eligible()),
+            (Standing::Makeshift, &[1][..])
+        );
+        assert_eq!(last.hosts()[1].ejections(), &ejections);
+        assert_eq!(last.pardoned().standing(), Standing::Sound);
+        assert_eq!(last.pardoned().hosts()[1].ejections().total(), 0);
     }
 }

@@ -4,9 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Host;
+use super::conduct::{Conduct, Record, Row};
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
 ///
@@ -20,15 +21,18 @@ pub struct Load {
     connections: AtomicU64,
     requests: AtomicU64,
     responses_succeeded: AtomicU64,
-    responses_failed: AtomicU64,
     response_nanos: AtomicU64,
-    timeouts: AtomicU64,
+    /// Read by each choice of a least-loaded host, and by each success.
+    record: Record,
     /// From here on: what a connection counts, or a request that goes wrong.
     connect_failures: AtomicU64,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     local_resets: AtomicU64,
     remote_resets: AtomicU64,
+    responses_failed: AtomicU64,
+    timeouts: AtomicU64,
+    requests_lost: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Load>() == 128, "two cache lines a host");
@@ -78,6 +82,42 @@ impl Load {
     #[must_use]
     pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes.load(Relaxed)
+    }
+
+    /// Requests that ended because their connection could not be made, or ended before they did.
+    #[must_use]
+    pub fn requests_lost(&self) -> u64 {
+        self.requests_lost.load(Relaxed)
+    }
+
+    /// Counts a request that ended because its connection could not be made, or ended first.
+    pub fn count_request_lost(&self) {
+        self.requests_lost.fetch_add(1, Relaxed);
+    }
+
+    /// Takes note of how the host behaves; its failures in a row after that.
+    ///
+    /// Where nothing goes wrong nothing is written.
+    pub fn note(&self, conduct: Conduct, now: Instant) -> Row {
+        self.record.note(conduct, now)
+    }
+
+    /// Forgets the failures in a row, and ends the host's rest: someone has found it well again.
+    pub fn forgive(&self) {
+        self.record.forgive();
+    }
+
+    /// The failures in a row.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        self.record.row()
+    }
+
+    /// Whether the host is better left alone for now, because it has just failed: it would soon
+    /// be the least loaded of all, since what fails at once is no load.
+    #[must_use]
+    pub fn rests(&self, now: Instant) -> bool {
+        self.record.rests(now)
     }
 
     /// Counts a connection that could not be opened.

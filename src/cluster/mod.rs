@@ -6,15 +6,19 @@
 //! ([`Limits`]), which say when it is full.
 
 mod balance;
+mod conduct;
 mod health;
 mod host;
 mod host_set;
 mod limits;
 mod load;
+mod outlier;
 
 pub use balance::Balance;
+pub use conduct::{Conduct, Row};
 pub use health::{Flags, Health, Reason};
 pub use host::Host;
-pub use host_set::HostSet;
+pub use host_set::{HostSet, Standing};
 pub use limits::{Limits, Permit};
 pub use load::{Lease, Load, Work};
+pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};

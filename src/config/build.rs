@@ -45,6 +45,8 @@ impl Cluster {
             idle_timeout: None,
             limits: Limits::default(),
             mark: None,
+            outlier_detection: None,
+            panic_threshold: 0,
         }
     }
 }

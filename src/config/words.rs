@@ -57,6 +57,14 @@ fn cluster_words(from: &Cluster, to: &Cluster) -> Vec<String> {
         ("idle_timeout", from.idle_timeout != to.idle_timeout),
         ("circuit_breakers", from.limits != to.limits),
         ("mark", from.mark != to.mark),
+        (
+            "outlier_detection",
+            from.outlier_detection != to.outlier_detection,
+        ),
+        (
+            "panic_threshold",
+            from.panic_threshold != to.panic_threshold,
+        ),
     ];
     let changed = settings.iter().filter(|(_, changed)| *changed);
     words.extend(changed.map(|(name, _)| format!("`{name}` changed")));

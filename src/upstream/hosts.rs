@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::cluster::{Host, Lease, Limits, Work};
+use crate::cluster::{Conduct, Host, Lease, Limits, Offence, Suspicion, Work};
 use crate::config;
 use crate::name::ClusterName;
 
@@ -31,6 +32,30 @@ pub struct Picked {
     pub settings: Arc<config::Cluster>,
     /// What the cluster carries now.
     pub limits: Arc<Limits>,
+}
+
+impl Picked {
+    /// Takes note of how the host behaves; whether that brings it before its judge.
+    pub fn note(&self, conduct: Conduct, now: Instant) -> Option<Suspicion> {
+        note(&self.settings, self.lease.host(), conduct, now)
+    }
+}
+
+/// As [`Picked::note`], of a host of a cluster with these settings.
+pub fn note(
+    settings: &config::Cluster,
+    host: &Arc<Host>,
+    conduct: Conduct,
+    now: Instant,
+) -> Option<Suspicion> {
+    let row = host.load().note(conduct, now);
+    let policy = settings.outlier_detection.as_ref()?;
+    let offence = Offence::of(policy, conduct, row)?;
+    Some(Suspicion {
+        cluster: settings.name.clone(),
+        host: Arc::clone(host),
+        offence,
+    })
 }
 
 /// Why there is no host.

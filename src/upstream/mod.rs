@@ -5,5 +5,5 @@ mod hosts;
 mod pool;
 
 pub use connect::{ConnectError, connect};
-pub use hosts::{Hosts, PickError, Picked};
+pub use hosts::{Hosts, PickError, Picked, note};
 pub use pool::{Held, PoolError, Pooled, Pools};

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banyan::config::{
-    Balancer, Bind, Choices, Code, Format, HostAddress, Loaded, LogLevel, NetworkFilter, Plan,
-    Roller, Source, Surroundings, TcpProxy, Upgrade, Workers, parse,
+    Balancer, Bind, Choices, Code, Format, HostAddress, Loaded, LogLevel, NetworkFilter,
+    OutlierDetection, Plan, Roller, Source, Surroundings, TcpProxy, Upgrade, Workers, parse,
 };
 
 /// A world of one name and two files.
@@ -261,4 +261,47 @@ fn plans_come_from_json_without_asking_the_machine() {
             .starts_with("<json>:1:1: error[wrong-count]"),
         "{refused}"
     );
+}
+
+/// The only cluster of a configuration, with these keys.
+fn cluster_with(keys: &str) -> std::sync::Arc<banyan::config::Cluster> {
+    let text = format!(
+        r#"{{"servers": [{{}}], "cluster_manager": {{"clusters": [{{"name": "c"{keys}}}]}}}}"#
+    );
+    plan(&text).clusters.remove(0)
+}
+
+#[test]
+fn outlier_detection_is_off_unless_it_is_given_and_then_has_its_defaults() {
+    let absent = cluster_with("");
+    assert_eq!(
+        (&absent.outlier_detection, absent.panic_threshold),
+        (&None, 0)
+    );
+    let null = cluster_with(r#", "outlier_detection": null"#);
+    assert_eq!(null.outlier_detection, None);
+    let empty = cluster_with(r#", "outlier_detection": {}"#);
+    assert_eq!(empty.outlier_detection, Some(OutlierDetection::default()));
+}
+
+#[test]
+fn outlier_detection_and_the_panic_threshold_are_what_is_written() {
+    let cluster = cluster_with(
+        r#", "panic_threshold": 50, "outlier_detection": {
+            "consecutive_5xx": 0, "consecutive_gateway_failure": 3,
+            "consecutive_local_origin_failure": 7, "interval": "2s",
+            "base_ejection_time": "10m", "max_ejection_percent": 100 }"#,
+    );
+    let expected = OutlierDetection {
+        consecutive_5xx: 0,
+        consecutive_gateway_failure: 3,
+        consecutive_local_origin_failure: 7,
+        interval: Duration::from_secs(2),
+        base_ejection_time: Duration::from_secs(600),
+        // No less than the first one.
+        max_ejection_time: Duration::from_secs(600),
+        max_ejection_percent: 100,
+    };
+    assert_eq!(cluster.outlier_detection, Some(expected));
+    assert_eq!(cluster.panic_threshold, 50);
 }

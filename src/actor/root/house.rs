@@ -105,6 +105,7 @@ impl House {
         let orders = Orders {
             index: 0,
             shelf: self.shelf.clone(),
+            clusters: self.clusters.clone(),
             board: self.board.clone(),
             tables: self.tables.clone(),
             numbers: Arc::clone(&self.numbers),
@@ -115,6 +116,7 @@ impl House {
         };
         let logger = self.logger.clone();
         let (shelf, clusters) = (self.shelf.clone(), self.clusters.clone());
+        let (events, clusters_log) = (self.logger.clone(), log.clone());
         let (tables, routers) = (self.tables.clone(), self.routers.clone());
         let (board, listeners) = (self.board.clone(), self.listeners.clone());
         let (doors, subtree) = (self.workers.clone(), supervisor::Slot::<View>::default());
@@ -124,7 +126,12 @@ impl House {
                 logger::start(log.clone(), access.clone(), &logger)
             }),
             ChildSpec::permanent("clusters", move || {
-                clusters::start(shelf.clone(), &clusters)
+                clusters::start(
+                    shelf.clone(),
+                    clusters_log.clone(),
+                    events.clone(),
+                    &clusters,
+                )
             }),
             ChildSpec::permanent("routers", move || routers::start(tables.clone(), &routers)),
             ChildSpec::permanent("listeners", move || {

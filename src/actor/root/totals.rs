@@ -81,18 +81,22 @@ mod tests {
         HostView {
             address: format!("127.0.0.1:{port}"),
             healthy: true,
+            ejected: false,
             weight: 1,
             connections_active: 0,
             connections_total: total,
             connections_failed: 1,
             requests_active: 0,
             requests_total: 0,
+            requests_lost: 0,
+            ejections: 0,
         }
     }
 
     fn cluster(name: &str, hosts: Vec<HostView>) -> ClusterView {
         ClusterView {
             name: name.into(),
+            panicking: false,
             hosts,
         }
     }

@@ -31,8 +31,9 @@ impl Site {
     async fn new() -> Self {
         let (shelf, board) = (Shelf::default(), Board::default());
         let (clusters, listeners) = (Slot::default(), Slot::default());
+        let log = slog::Logger::root(slog::Discard, slog::o!());
         let lives = [
-            clusters::start(shelf.clone(), &clusters),
+            clusters::start(shelf.clone(), log.clone(), Slot::default(), &clusters),
             listeners::start(board.clone(), 1, &listeners),
         ];
         let host = config::Host::from(echoing().await);
@@ -49,13 +50,14 @@ impl Site {
         let orders = Orders {
             index: 0,
             shelf,
+            clusters: clusters.clone(),
             board,
             tables: Tables::default(),
             numbers: Arc::default(),
             admission: Arc::new(Semaphore::new(10)),
             drain_time: Duration::from_secs(600),
             logger: Slot::default(),
-            log: slog::Logger::root(slog::Discard, slog::o!()),
+            log,
         };
         let site = Self {
             orders,

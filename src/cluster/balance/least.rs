@@ -10,8 +10,12 @@
 //! Draws with replacement leave the busiest of three hosts one choice in nine, which keeps a trickle
 //! of work on it. Where weights differ, idle hosts, and busy ones of one speed, are chosen exactly
 //! as their weights say. (At MOSN's `weight / (active + 1)` busy ones get the roots of their weights.)
+//!
+//! A host that fails at once carries nothing, and so would be chosen most: while it
+//! [rests](Load::rests) it is not chosen where another does not.
 
 use std::cmp::Ordering;
+use std::time::Instant;
 
 use rand::{Rng, RngExt};
 
@@ -21,54 +25,104 @@ use super::super::{Host, Load};
 use super::weighted::{self, Schedule};
 use super::{Eligible, random};
 
+/// What hosts carry at one moment.
+#[derive(Clone, Copy)]
+pub(super) struct Carried {
+    /// What is compared.
+    pub(super) active: fn(&Load) -> u64,
+    pub(super) now: Instant,
+}
+
+impl Carried {
+    fn active(self, host: &Host) -> u64 {
+        (self.active)(host.load())
+    }
+
+    fn rests(self, host: &Host) -> bool {
+        host.load().rests(self.now)
+    }
+}
+
 pub(super) fn pick(
-    active: fn(&Load) -> u64,
+    carried: Carried,
     choices: Choices,
     schedule: &mut Schedule,
     eligible: Eligible<'_>,
     rng: &mut impl Rng,
 ) -> Option<usize> {
-    let active = |host: &Host| active(host.load());
     match (choices, eligible.hosts.weights_differ()) {
-        (Choices::All, false) => least_of_all(eligible, active, rng),
-        (Choices::All, true) => least_by_weight(schedule, eligible, active),
-        (Choices::Random(draws), false) => least_drawn(draws, eligible, active, rng),
-        (Choices::Random(_), true) => weighted::pick_slowed(schedule, eligible, active),
+        (Choices::All, false) => least_of_all(eligible, carried, rng),
+        (Choices::All, true) => least_by_weight(schedule, eligible, carried),
+        (Choices::Random(draws), false) => least_drawn(draws, eligible, carried, rng),
+        (Choices::Random(_), true) => weighted::pick_slowed(
+            schedule,
+            eligible,
+            |host| carried.active(host),
+            |host| carried.rests(host),
+        ),
     }
 }
 
 fn least_drawn(
     draws: u32,
     eligible: Eligible<'_>,
-    active: impl Fn(&Host) -> u64,
+    carried: Carried,
     rng: &mut impl Rng,
 ) -> Option<usize> {
+    let key = |index| {
+        let host = eligible.host(index);
+        (carried.rests(host), carried.active(host))
+    };
     let mut best = random::pick(eligible, rng)?;
+    let mut least = key(best);
     for _ in 1..draws {
         let drawn = random::pick(eligible, rng)?;
-        if active(eligible.host(drawn)) < active(eligible.host(best)) {
-            best = drawn;
+        let load = key(drawn);
+        if load < least {
+            (best, least) = (drawn, load);
         }
     }
-    Some(best)
+    match least {
+        (false, _) => Some(best),
+        // Every draw was a host that rests. Two draws among the others are as good as any.
+        (true, _) => {
+            let one = awake(eligible, carried, rng);
+            let other = awake(eligible, carried, rng);
+            one.into_iter()
+                .chain(other)
+                .min_by_key(|&index| key(index))
+                .or(Some(best))
+        }
+    }
 }
 
-fn least_of_all(
-    eligible: Eligible<'_>,
-    active: impl Fn(&Host) -> u64,
-    rng: &mut impl Rng,
-) -> Option<usize> {
+/// Any of the hosts that do not rest, each with the same chance.
+fn awake(eligible: Eligible<'_>, carried: Carried, rng: &mut impl Rng) -> Option<usize> {
+    let awake = eligible.indices();
+    let awake = awake.filter(|&index| !carried.rests(eligible.host(index)));
+    // The nth takes over with 1/n.
+    let nth = (1_usize..).zip(awake);
+    nth.fold(None, |chosen, (nth, index)| {
+        match rng.random_range(0..nth) {
+            0 => Some(index),
+            _ => chosen,
+        }
+    })
+}
+
+fn least_of_all(eligible: Eligible<'_>, carried: Carried, rng: &mut impl Rng) -> Option<usize> {
     let mut best = None;
-    let mut fewest = u64::MAX;
+    let mut fewest = (true, u64::MAX);
     let mut ties = 0;
     for index in eligible.indices() {
-        let active = active(eligible.host(index));
-        ties = match active.cmp(&fewest) {
+        let host = eligible.host(index);
+        let load = (carried.rests(host), carried.active(host));
+        ties = match load.cmp(&fewest) {
             Ordering::Less => 1,
             Ordering::Equal => ties + 1,
             Ordering::Greater => continue,
         };
-        fewest = active;
+        fewest = load;
         // The nth tie takes over with 1/n, so each of them is left with the same chance.
         if ties == 1 || rng.random_range(0..ties) == 0 {
             best = Some(index);
@@ -77,25 +131,36 @@ fn least_of_all(
     best
 }
 
+/// What a host carries, for comparison by weight.
+struct Weighed {
+    rests: bool,
+    active: u64,
+    weight: u64,
+    due: u64,
+    index: usize,
+}
+
 fn least_by_weight(
     schedule: &mut Schedule,
     eligible: Eligible<'_>,
-    active: impl Fn(&Host) -> u64,
+    carried: Carried,
 ) -> Option<usize> {
-    let load_of = |index| {
+    let weighed = |index| {
         let host = eligible.host(index);
-        (
-            active(host),
-            u64::from(host.weight()),
-            schedule.due(index, host, 0),
+        Weighed {
+            rests: carried.rests(host),
+            active: carried.active(host),
+            weight: u64::from(host.weight()),
+            due: schedule.due(index, host, 0),
             index,
-        )
+        }
     };
-    let lighter = |a: &(u64, u64, u64, usize), b: &(u64, u64, u64, usize)| {
+    let lighter = |a: &Weighed, b: &Weighed| {
         // a.active / a.weight against b.active / b.weight, without rounding.
-        (a.0 * b.1).cmp(&(b.0 * a.1)).then(a.2.cmp(&b.2))
+        let load = (a.active * b.weight).cmp(&(b.active * a.weight));
+        a.rests.cmp(&b.rests).then(load).then(a.due.cmp(&b.due))
     };
-    let (_, _, due, index) = eligible.indices().map(load_of).min_by(lighter)?;
+    let Weighed { due, index, .. } = eligible.indices().map(weighed).min_by(lighter)?;
     schedule.chose(index, due);
     Some(index)
 }

@@ -1,6 +1,6 @@
 //! How a host is chosen: one algorithm a file.
 //!
-//! Every choice is among the hosts that are healthy and not excluded. None allocates, and all of
+//! Every choice is among the hosts that may be chosen and are not excluded. None allocates, and all of
 //! them follow from the seed of the random numbers that they are given.
 
 mod least;
@@ -9,6 +9,7 @@ mod round_robin;
 mod weighted;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand::Rng;
 
@@ -86,13 +87,18 @@ impl Balance {
         &self.hosts
     }
 
-    /// Chooses a host that is healthy and none of `excluded` (those already tried); `None` when
-    /// there is none.
+    /// Chooses a host that may be chosen `now` and is none of `excluded` (those already tried);
+    /// `None` when there is none.
     ///
     /// Costs O(1) for random, round robin and least-loaded of a few choices, O(hosts) for the
     /// others, and at most O(hosts) where hosts are excluded. The choice counts once it is made a
     /// [`Lease`](super::Lease).
-    pub fn pick(&mut self, excluded: &[Arc<Host>], rng: &mut impl Rng) -> Option<&Arc<Host>> {
+    pub fn pick(
+        &mut self,
+        excluded: &[Arc<Host>],
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Option<&Arc<Host>> {
         let eligible = Eligible {
             hosts: &self.hosts,
             excluded,
@@ -105,7 +111,13 @@ impl Balance {
                 active,
                 choices,
                 schedule,
-            } => least::pick(*active, *choices, schedule, eligible, rng),
+            } => {
+                let load = least::Carried {
+                    active: *active,
+                    now,
+                };
+                least::pick(load, *choices, schedule, eligible, rng)
+            }
         };
         index.map(|index| &self.hosts.hosts()[index])
     }
@@ -129,13 +141,13 @@ impl<'a> Eligible<'a> {
 
     /// Positions in the host set, ascending.
     fn indices(self) -> impl Iterator<Item = usize> + 'a {
-        let all = self.hosts.healthy().iter().copied();
+        let all = self.hosts.eligible().iter().copied();
         all.filter(move |&index| self.admits(index))
     }
 
     fn len(self) -> usize {
         if self.excluded.is_empty() {
-            self.hosts.healthy().len()
+            self.hosts.eligible().len()
         } else {
             self.indices().count()
         }
@@ -143,7 +155,7 @@ impl<'a> Eligible<'a> {
 
     fn nth(self, n: usize) -> Option<usize> {
         if self.excluded.is_empty() {
-            self.hosts.healthy().get(n).copied()
+            self.hosts.eligible().get(n).copied()
         } else {
             self.indices().nth(n)
         }

@@ -19,7 +19,7 @@ impl RoundRobin {
     }
 
     pub(super) fn pick(&mut self, eligible: Eligible<'_>) -> Option<usize> {
-        let healthy = eligible.hosts.healthy();
+        let healthy = eligible.hosts.eligible();
         let start = self.next.checked_rem(healthy.len())?;
         let steps = (0..healthy.len())
             .find(|step| eligible.admits(healthy[(start + step) % healthy.len()]))?;

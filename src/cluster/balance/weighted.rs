@@ -91,20 +91,23 @@ fn newcomer(host: &Host, now: u64, rng: &mut impl Rng) -> u64 {
 }
 
 pub(super) fn pick(schedule: &mut Schedule, eligible: Eligible<'_>) -> Option<usize> {
-    pick_slowed(schedule, eligible, |_| 0)
+    pick_slowed(schedule, eligible, |_| 0, |_| false)
 }
 
-/// Chooses the host that is due earliest, where what hosts carry stretches their intervals.
+/// Chooses the host that is due earliest, where what hosts carry stretches their intervals, and
+/// one that rests lets the others go first.
 pub(super) fn pick_slowed(
     schedule: &mut Schedule,
     eligible: Eligible<'_>,
     active: impl Fn(&Host) -> u64,
+    rests: impl Fn(&Host) -> bool,
 ) -> Option<usize> {
-    let (due, index) = eligible
+    let (_, due, index) = eligible
         .indices()
         .map(|index| {
             let host = eligible.host(index);
-            (schedule.due(index, host, active(host)), index)
+            let due = schedule.due(index, host, active(host));
+            (rests(host), due, index)
         })
         .min()?;
     schedule.chose(index, due);

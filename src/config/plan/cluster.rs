@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Address;
+use super::{Address, OutlierDetection};
 use crate::name::ClusterName;
 
 /// A named group of upstream hosts.
@@ -24,6 +24,11 @@ pub struct Cluster {
     pub limits: Limits,
     /// `SO_MARK` of upstream sockets.
     pub mark: Option<u32>,
+    /// When a host that fails its work is left out for a while; `None` is never.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// When less than so many of a hundred hosts are healthy, all are chosen (default 0: never, and
+    /// where none is healthy there is none).
+    pub panic_threshold: u8,
 }
 
 /// What a cluster may carry at once, over all workers (`circuit_breakers`); `None` is any number.

@@ -7,6 +7,7 @@
 mod cluster;
 mod filter;
 mod http;
+mod outliers;
 mod pattern;
 mod router;
 mod variable;
@@ -29,6 +30,7 @@ pub use filter::{
 pub use http::{
     AccessFormat, AccessLog, Causes, Connect, Deadlines, HttpLimits, HttpProxy, Piece, Target,
 };
+pub use outliers::OutlierDetection;
 pub use pattern::Pattern;
 pub use router::{
     Action, Addition, ClusterChoice, Domain, DomainHost, Edits, Existing, FieldMatch, Forward,

@@ -183,6 +183,7 @@ impl Variant {
 }
 
 pub(crate) const UINT8: Shape = Shape::Integer(0, u8::MAX as i64);
+pub(crate) const UINT16: Shape = Shape::Integer(0, u16::MAX as i64);
 pub(crate) const UINT32: Shape = Shape::Integer(0, u32::MAX as i64);
 pub(crate) const UINT: Shape = Shape::Integer(0, i64::MAX);
 pub(crate) const INT: Shape = Shape::Integer(i64::MIN, i64::MAX);

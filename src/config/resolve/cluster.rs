@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::directory::each_file;
 use super::host::{DefaultPort, hosts};
+use super::outliers::{outlier_detection, panic_threshold};
 use super::{Scope, exclusive};
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::plan::{Balancer, Choices, Cluster, Limits};
@@ -96,6 +97,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
     let connect_timeout = scope.duration(at, "connect_timeout");
     let idle_timeout = scope.duration(at, "idle_timeout");
     let limits = limits(at, scope);
+    let outlier_detection = outlier_detection(at, scope);
     let mark = at
         .integer("mark")
         .and_then(|(mark, _)| u32::try_from(mark).ok());
@@ -109,6 +111,8 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
         idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
         limits,
         mark: mark.filter(|mark| *mark != 0),
+        outlier_detection,
+        panic_threshold: panic_threshold(at),
     })
 }
 

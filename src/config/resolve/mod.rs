@@ -15,6 +15,7 @@ mod host;
 mod listener;
 mod log;
 mod matcher;
+mod outliers;
 mod proxy;
 mod refer;
 mod retry;

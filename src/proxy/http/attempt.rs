@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::cluster::Conduct;
 use crate::net::{Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
 };
-use crate::route::{Flags, Outcome, Replay, Retry, again};
+use crate::route::{Flags, Outcome, Replay, Retry, Reuse, again};
 use crate::upstream::{Picked, Pooled};
 
 use super::Setting;
@@ -82,6 +83,22 @@ impl Missed {
     /// seen any of it or it may be carried out twice (RFC 9110 section 9.2.2).
     pub(super) fn may_be_sent_again(&self, method: Method, whole: bool) -> bool {
         whole && !self.answered && (!self.written || method.is_idempotent())
+    }
+}
+
+impl Missed {
+    /// Whether the host is to blame: a connection that it had kept may be closed at any time.
+    pub(super) fn blames_host(&self, reuse: Reuse) -> bool {
+        match self.miss {
+            Miss::Closed | Miss::Reset => reuse == Reuse::Fresh || self.answered,
+            Miss::Malformed(_) | Miss::TimedOut(..) => true,
+            Miss::Gone | Miss::Request(_) => false,
+        }
+    }
+
+    /// Whether it only took too long.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self.miss, Miss::TimedOut(..))
     }
 }
 
@@ -171,6 +188,8 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             Headed::Switch => Ok(Tried::Done(self.switch().await)),
             Headed::Again => {
                 self.picked.lease.load().count_failure();
+                let answered = Conduct::Answered(self.response.status);
+                self.exchange.judge(self.picked, answered);
                 let host = self.picked.lease.host().to_string();
                 let status = self.response.status;
                 Ok(Tried::Refused(Trouble::UpstreamStatus { host, status }))

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
+use crate::cluster::Conduct;
 use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
 use crate::proxy::Side;
 use crate::route::Flags;
@@ -91,12 +92,8 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         record.answered = Some(Instant::now());
         record.body_sent = download.payload();
         record.body_received = self.upload.payload();
-        let status = self.response.status;
-        let sent = record.forwarded.unwrap_or(record.started);
-        self.picked
-            .lease
-            .load()
-            .count_response(status, sent.elapsed());
+        self.score(&delivered);
+        let record = &mut self.exchange.record;
         let persistence = self.response.persistence;
         let is_open = self.response.body != Body::UntilClose;
         self.exchange.response = Some(self.response);
@@ -106,7 +103,9 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
                 Side::Downstream => record.reset = true,
                 Side::Upstream => {
                     record.flags |= Flags::REMOTE_RESET;
-                    self.picked.lease.load().count_remote_reset();
+                    let load = self.picked.lease.load();
+                    load.count_request_lost();
+                    load.count_remote_reset();
                 }
             }
             return after;
@@ -128,6 +127,21 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             }
             _ => After::Linger,
         }
+    }
+
+    /// Counts the response, and takes note of how the host behaved.
+    fn score(&self, delivered: &Result<(), Cut>) {
+        let status = self.response.status;
+        let record = &self.exchange.record;
+        let sent = record.forwarded.unwrap_or(record.started);
+        let load = self.picked.lease.load();
+        load.count_response(status, sent.elapsed());
+        let is_cut = matches!(delivered, Err(cut) if cut.by == Side::Upstream);
+        let conduct = match is_cut {
+            true => Conduct::Failed,
+            false => Conduct::Answered(status),
+        };
+        self.exchange.judge(self.picked, conduct);
     }
 
     fn poll_deliver(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Result<(), Cut>> {
@@ -199,6 +213,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         out.extend_from_slice(b"\r\n");
         let stream = &self.exchange.connection.stream;
         self.exchange.record.status = self.response.status;
+        self.exchange.judge(self.picked, Conduct::Answered(status));
         if poll_fn(|cx| self.interim.poll_flush(cx, stream))
             .await
             .is_err()

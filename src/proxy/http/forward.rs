@@ -3,14 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::cluster::{Host, Work};
+use tokio::time::Instant;
+
+use crate::cluster::{Conduct, Host, Work};
 use crate::config::Forward;
 use crate::filter::Phase;
 use crate::protocol::http1::{Asked, Method};
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
 use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
 
-use super::attempt::{Attempt, Miss, Tried};
+use super::attempt::{Attempt, Miss, Missed, Tried};
 use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
 use super::hooks::Again;
@@ -182,32 +184,47 @@ impl<S: Setting> Exchange<'_, S> {
             .connect(picked.lease.host(), &picked.settings, &picked.limits)
             .await
         {
-            Ok(upstream) => self.attempt(picked, course, upstream).await,
+            Ok(upstream) => {
+                self.judge(picked, Conduct::Connected);
+                self.attempt(picked, course, upstream).await
+            }
             Err(PoolError::Overflow) => Err(overflow(course, "connections").into()),
             Err(PoolError::Connect(error @ ConnectError::Exhausted(_))) => {
                 let cluster = course.cluster.clone();
                 Err(Trouble::Exhausted { cluster, error }.into())
             }
-            Err(PoolError::Connect(error)) => {
-                let host = picked.lease.host().to_string();
-                let cluster = course.cluster.clone();
-                self.connection.setting.note(Notice {
-                    tag: "upstream.connect",
-                    kind: host.clone(),
-                    text: format!("cluster `{cluster}`: host {host}: {error}"),
-                });
-                let tries = tried + 1;
-                Ok(Tried::Missed {
-                    trouble: Trouble::ConnectFailed {
-                        cluster,
-                        host,
-                        error,
-                        tries,
-                    },
-                    outcome: Outcome::ConnectFailed,
-                    replay: Replay::Safe,
-                })
-            }
+            Err(PoolError::Connect(error)) => Ok(self.unreached(picked, course, error, tried + 1)),
+        }
+    }
+
+    /// The host took no connection; the request goes to another one.
+    fn unreached(
+        &self,
+        picked: &Picked,
+        course: &Course<'_>,
+        error: ConnectError,
+        tries: usize,
+    ) -> Tried {
+        if error.blames_host() {
+            self.judge(picked, Conduct::ConnectFailed);
+        }
+        picked.lease.load().count_request_lost();
+        let host = picked.lease.host().to_string();
+        let cluster = course.cluster.clone();
+        self.connection.setting.note(Notice {
+            tag: "upstream.connect",
+            kind: host.clone(),
+            text: format!("cluster `{cluster}`: host {host}: {error}"),
+        });
+        Tried::Missed {
+            trouble: Trouble::ConnectFailed {
+                cluster,
+                host,
+                error,
+                tries,
+            },
+            outcome: Outcome::ConnectFailed,
+            replay: Replay::Safe,
         }
     }
 
@@ -228,16 +245,7 @@ impl<S: Setting> Exchange<'_, S> {
             Ok(tried) => return Ok(tried),
             Err(missed) => missed,
         };
-        let load = picked.lease.load();
-        match missed.miss {
-            Miss::Closed | Miss::Malformed(_) => load.count_failure(),
-            Miss::Reset => {
-                load.count_failure();
-                load.count_remote_reset();
-            }
-            Miss::Gone | Miss::Request(_) => load.count_local_reset(),
-            Miss::TimedOut(..) => {}
-        }
+        self.count_miss(picked, &missed, reuse);
         let host = host.to_string();
         let replay = match missed.may_be_sent_again(self.request.method, self.intake.whole) {
             true => Replay::Safe,
@@ -251,16 +259,51 @@ impl<S: Setting> Exchange<'_, S> {
             Miss::Malformed(error) => {
                 return Err(Trouble::ResponseMalformed { host, error }.into());
             }
-            Miss::TimedOut(after, outcome) => {
-                picked.lease.load().count_timeout();
-                (Trouble::TimedOut { host, after }, outcome)
-            }
+            Miss::TimedOut(after, outcome) => (Trouble::TimedOut { host, after }, outcome),
         };
         Ok(Tried::Missed {
             trouble,
             outcome,
             replay,
         })
+    }
+
+    /// Counts a try that got no response, and takes note of how the host behaved.
+    fn count_miss(&self, picked: &Picked, missed: &Missed, reuse: Reuse) {
+        if missed.blames_host(reuse) && !(missed.is_late() && self.asks_for_haste()) {
+            self.judge(picked, Conduct::Failed);
+        }
+        let load = picked.lease.load();
+        match missed.miss {
+            Miss::Malformed(_) => load.count_failure(),
+            Miss::Closed => {
+                load.count_failure();
+                load.count_request_lost();
+            }
+            Miss::Reset => {
+                load.count_failure();
+                load.count_request_lost();
+                load.count_remote_reset();
+            }
+            Miss::Gone | Miss::Request(_) => load.count_local_reset(),
+            Miss::TimedOut(..) => load.count_timeout(),
+        }
+    }
+
+    /// Takes note of how the host behaves.
+    pub(super) fn judge(&self, picked: &Picked, conduct: Conduct) {
+        if let Some(suspicion) = picked.note(conduct, Instant::now().into_std()) {
+            self.connection.setting.suspect(suspicion);
+        }
+    }
+
+    /// Whether the request itself says how long it waits: what is then late is so by its client's
+    /// measure, and no client may have a host ejected.
+    fn asks_for_haste(&self) -> bool {
+        let fields = &self.request.fields;
+        ["x-mosn-global-timeout", "x-mosn-try-timeout"]
+            .iter()
+            .any(|name| fields.get(name).is_some())
     }
 
     /// The downstream left before it was answered (MOSN 1.4 records 504).

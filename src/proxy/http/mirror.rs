@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::cluster::Work;
+use crate::cluster::{Conduct, Work};
 use crate::name::ClusterName;
 use crate::net::with_scratch;
 use crate::protocol::http1::{
     Asked, Body, Decoder, HeadLimits, Parsed, Persistence, Progress, Response,
 };
-use crate::upstream::{Hosts, Pooled};
+use crate::upstream::{Hosts, PoolError, Pooled};
 
 use super::Setting;
 use super::spare::Lent;
@@ -47,8 +47,17 @@ pub(super) async fn send<S: Setting>(
         let upstream = match pools.take(host) {
             Some(upstream) => upstream,
             None => {
-                let connected = pools.connect(host, &picked.settings, &picked.limits);
-                connected.await.ok()?
+                let connected = pools.connect(host, &picked.settings, &picked.limits).await;
+                let conduct = match &connected {
+                    Ok(_) => Some(Conduct::Connected),
+                    Err(PoolError::Connect(error)) if error.blames_host() => {
+                        Some(Conduct::ConnectFailed)
+                    }
+                    Err(_) => None,
+                };
+                let suspicion = conduct.and_then(|conduct| picked.note(conduct, Instant::now()));
+                suspicion.into_iter().for_each(|one| setting.suspect(one));
+                connected.ok()?
             }
         };
         let persistence = exchange(&upstream, message, asked).await?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::cluster::Suspicion;
 use crate::config::{self, HttpProxy, NetworkFilter, Router, Target};
 use crate::filter::Chain;
 use crate::name::{ConnectionId, RouterName};
@@ -52,6 +53,9 @@ pub trait Setting: 'static {
 
     /// Runs work that no request waits for. More of it than the lane has room for is dropped.
     fn run_aside(&self, work: Pin<Box<dyn Future<Output = ()>>>);
+
+    /// Brings a host before its judge that failed too often.
+    fn suspect(&self, suspicion: Suspicion);
 
     /// Tells of something that may happen to every request.
     fn note(&self, trouble: Notice);

@@ -2,8 +2,8 @@
 
 use super::tls::TLS;
 use crate::config::raw::shape::{
-    DURATION, DURATION_OR_NULL, INT, Schema, Shape, TEXTS, UINT8, UINT32, later, later_if, never,
-    now,
+    DURATION, DURATION_OR_NULL, INT, Schema, Shape, TEXTS, UINT8, UINT16, UINT32, later, later_if,
+    never, now,
 };
 
 pub(super) static CLUSTER_MANAGER: Schema = Schema {
@@ -38,6 +38,8 @@ pub(crate) static CLUSTER: Schema = Schema {
         now("connect_timeout", DURATION_OR_NULL),
         now("idle_timeout", DURATION_OR_NULL),
         now("lbconfig", Shape::Object(&LB_CONFIG)),
+        now("outlier_detection", Shape::Object(&OUTLIERS)),
+        now("panic_threshold", Shape::Integer(0, 100)),
         later("dns_refresh_rate", DURATION_OR_NULL),
         later("respect_dns_ttl", Shape::Bool),
         later("dns_lookup_family", Shape::Text),
@@ -49,6 +51,19 @@ pub(crate) static CLUSTER: Schema = Schema {
 
 static LB_CONFIG: Schema = Schema {
     keys: &[now("choice_count", UINT32)],
+};
+
+/// Ours, in Envoy's words.
+static OUTLIERS: Schema = Schema {
+    keys: &[
+        now("consecutive_5xx", UINT16),
+        now("consecutive_gateway_failure", UINT16),
+        now("consecutive_local_origin_failure", UINT16),
+        now("interval", DURATION_OR_NULL),
+        now("base_ejection_time", DURATION_OR_NULL),
+        now("max_ejection_time", DURATION_OR_NULL),
+        now("max_ejection_percent", Shape::Integer(1, 100)),
+    ],
 };
 
 static LIMITS: Schema = Schema {
