@@ -10,6 +10,7 @@ mod go_flags;
 mod life;
 mod limits;
 mod logging;
+mod memory;
 pub mod paths;
 pub mod pid_file;
 mod print;

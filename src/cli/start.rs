@@ -11,7 +11,7 @@ use super::paths::ControlPaths;
 use super::pid_file::PidFile;
 use super::settings::{self, Settings};
 use super::signals::Signals;
-use super::{Exit, limits, logging, print, tree};
+use super::{Exit, limits, logging, memory, print, tree};
 use crate::config::{self, Diagnostics, Plan, Severity};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
@@ -142,7 +142,11 @@ async fn run(
         logs.handle.reopen();
         logs.access.reopen();
     };
-    Ok(live(&tree, next_signal, settings.drain_time, log, reopen).await)
+    let life = live(&tree, next_signal, settings.drain_time, log, reopen);
+    tokio::select! {
+        exit = life => Ok(exit),
+        never = memory::tend() => match never {},
+    }
 }
 
 /// The plan of a file and what is doubtful in it, or everything that is wrong with it.

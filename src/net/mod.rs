@@ -12,7 +12,7 @@ mod stream;
 pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
 pub use listen::{BindError, Listening, bind};
 pub use pipe::{Pipe, PipePool};
-pub use resources::raise_descriptor_limit;
+pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slack_bytes};
 pub use scratch::with_scratch;
 pub use stream::{Stream, Word};
 

@@ -1,0 +1,125 @@
+//! A client that behaves well: small requests at a fixed rate, over connections that it keeps, and
+//! now and then over a new one.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval, timeout};
+
+use crate::Result;
+
+/// Connections that it keeps.
+const KEPT: u32 = 10;
+
+/// Between two requests of one connection.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Of so many requests one goes over a new connection.
+const NEW: u32 = 20;
+
+/// Longer than any request may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What it saw.
+pub(crate) struct Seen {
+    pub(crate) requests: usize,
+    pub(crate) errors: usize,
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+    pub(crate) most: Duration,
+}
+
+impl FromStr for Seen {
+    type Err = Box<dyn std::error::Error>;
+
+    fn from_str(line: &str) -> Result<Self> {
+        let numbers: Vec<u64> = line.split(' ').flat_map(str::parse).collect();
+        let [requests, errors, p50, p99, most] = numbers[..] else {
+            return Err(format!("not what a client saw: {line}").into());
+        };
+        Ok(Self {
+            requests: requests.try_into()?,
+            errors: errors.try_into()?,
+            p50: Duration::from_nanos(p50),
+            p99: Duration::from_nanos(p99),
+            most: Duration::from_nanos(most),
+        })
+    }
+}
+
+/// Asks for so many seconds, then prints what it saw.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let [to, seconds] = arguments else {
+        return Err("an address and seconds are wanted".into());
+    };
+    let (to, seconds): (SocketAddr, u64) = (to.parse()?, seconds.parse()?);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let asking = (0..KEPT).map(|at| ask(to, at, end));
+    let asked = runtime.block_on(async { futures::future::join_all(asking).await });
+    let (mut times, mut errors) = (Vec::new(), 0);
+    for (some, failed) in asked {
+        times.extend(some);
+        errors += failed;
+    }
+    times.sort_unstable();
+    let nanos = |share: usize| {
+        let at = (times.len() * share / 1000).min(times.len().saturating_sub(1));
+        times.get(at).map_or(0, Duration::as_nanos)
+    };
+    println!(
+        "{} {errors} {} {} {}",
+        times.len() + errors,
+        nanos(500),
+        nanos(990),
+        nanos(1000)
+    );
+    Ok(())
+}
+
+async fn ask(to: SocketAddr, at: u32, end: Instant) -> (Vec<Duration>, usize) {
+    let (mut times, mut errors, mut kept, mut count) = (Vec::new(), 0, None, at);
+    tokio::time::sleep(PAUSE * at / KEPT).await;
+    let mut turns = interval(PAUSE);
+    while Instant::now() < end {
+        turns.tick().await;
+        count += 1;
+        if count % NEW == 0 {
+            kept = None;
+        }
+        let begun = Instant::now();
+        match timeout(PATIENCE, exchange(to, kept.take())).await {
+            Ok(Ok(stream)) => {
+                times.push(begun.elapsed());
+                kept = Some(stream);
+            }
+            Ok(Err(_)) | Err(_) => errors += 1,
+        }
+    }
+    (times, errors)
+}
+
+async fn exchange(to: SocketAddr, kept: Option<TcpStream>) -> Result<TcpStream> {
+    let mut stream = match kept {
+        Some(stream) => stream,
+        None => TcpStream::connect(to).await?,
+    };
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await?;
+    let mut answer = Vec::with_capacity(256);
+    while !answer.ends_with(b"hello") {
+        if stream.read_buf(&mut answer).await? == 0 {
+            return Err("closed".into());
+        }
+    }
+    match answer.starts_with(b"HTTP/1.1 200 ") {
+        true => Ok(stream),
+        false => Err("not answered well".into()),
+    }
+}
