@@ -149,10 +149,12 @@ impl http::Setting for Setting {
         }
     }
 
-    fn run_aside(&self, work: Pin<Box<dyn Future<Output = ()>>>) {
-        if self.aside.len() < MOST_ASIDE {
-            self.aside.run(|_| Aside(Some(work)));
+    fn run_aside(&self, work: Pin<Box<dyn Future<Output = ()>>>) -> http::Aside {
+        if self.aside.len() >= MOST_ASIDE {
+            return http::Aside::Dropped;
         }
+        self.aside.run(|_| Aside(Some(work)));
+        http::Aside::Runs
     }
 
     fn suspect(&self, suspicion: Suspicion) {

@@ -69,6 +69,7 @@ pub struct HttpCounters {
     ended: AtomicU64,
     reset: AtomicU64,
     failed: AtomicU64,
+    uncopied: AtomicU64,
     request_nanos: AtomicU64,
     process_nanos: AtomicU64,
     statuses: [AtomicU64; STATUSES.len()],
@@ -97,6 +98,11 @@ impl HttpCounters {
     /// Counts a request that was not forwarded, or whose upstream did not answer it.
     pub fn count_failed(&self) {
         add(&self.failed, 1);
+    }
+
+    /// Counts a request of which a copy was wanted and not sent.
+    pub fn count_uncopied(&self) {
+        add(&self.uncopied, 1);
     }
 }
 
@@ -143,6 +149,8 @@ pub struct HttpTotals {
     pub request_reset: u64,
     /// Requests that were not forwarded, or whose upstream did not answer.
     pub request_failed: u64,
+    /// Requests of which a copy was wanted and not sent. Not a number of MOSN's.
+    pub request_mirror_dropped: u64,
     /// Nanoseconds from the heads of all ended requests to the ends of their responses.
     pub request_time_total: u64,
     /// Nanoseconds that this proxy took of `request_time_total`.
@@ -161,6 +169,7 @@ impl AddAssign<&HttpCounters> for HttpTotals {
         self.request_total += begun;
         self.request_reset += counted.reset.load(Relaxed);
         self.request_failed += counted.failed.load(Relaxed);
+        self.request_mirror_dropped += counted.uncopied.load(Relaxed);
         self.request_time_total += counted.request_nanos.load(Relaxed);
         self.process_time_total += counted.process_nanos.load(Relaxed);
         for (sum, counter) in self.statuses.0.iter_mut().zip(&counted.statuses) {
@@ -254,6 +263,6 @@ mod tests {
         ] {
             assert_eq!(written[name], value, "{name}");
         }
-        assert_eq!(written.as_object().unwrap().len(), 20);
+        assert_eq!(written.as_object().unwrap().len(), 21);
     }
 }

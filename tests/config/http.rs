@@ -451,11 +451,15 @@ fn http1_is_spoken_wherever_it_is_among_the_protocols() {
 #[test]
 fn settings_stand_under_the_protocol_s_name_or_alone() {
     let flat = r#"{"MAX_header_size": 4096, "max_request_body_size": 10, "max_headers": 20,
-        "connect": "tunnel", "reply_cause": false, "head_timeout": "1s", "body_min_rate": 0}"#;
+        "connect": "tunnel", "reply_cause": false, "head_timeout": "1s", "body_min_rate": 0,
+        "kept_body_size": 0, "upstream_silence_timeout": "2s", "continue_timeout": "0s"}"#;
     let proxy = settings(flat);
     assert_eq!(settings(&format!(r#"{{"Http1": {flat}}}"#)), proxy);
     assert_eq!((proxy.limits.head_bytes, proxy.limits.fields), (4096, 20));
-    assert_eq!(proxy.limits.body_bytes, Some(10));
+    assert_eq!(
+        (proxy.limits.body_bytes, proxy.limits.kept_body_bytes),
+        (Some(10), 0)
+    );
     assert_eq!(
         (proxy.connect, proxy.causes),
         (Connect::Tunnel, Causes::Hidden)
@@ -463,10 +467,12 @@ fn settings_stand_under_the_protocol_s_name_or_alone() {
     let deadlines = Deadlines {
         head: Some(Duration::from_secs(1)),
         body_bytes_per_second: None,
+        upstream_silence: Some(Duration::from_secs(2)),
+        until_continue: None,
     };
     assert_eq!(proxy.deadlines, deadlines);
     let mosn_s = settings(r#"{"Http1": {"deadlines": "mosn"}}"#);
-    assert_eq!(mosn_s.deadlines, Deadlines::NONE);
+    assert_eq!(mosn_s.deadlines, Deadlines::MOSN);
     let default = HttpProxy::new(Target::Router("r".into()));
     assert_eq!(
         settings(r#"{"bolt": {"enable_bolt_goaway": true}}"#),

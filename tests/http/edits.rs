@@ -38,11 +38,18 @@ async fn a_rewritten_path_goes_upstream_beside_the_original() {
         ("/r/ab/cd", "/cd/ab", Some("/r/ab/cd")),
         ("/r/1/cd", "/r/1/cd", None),
         ("/kept%2Fas/it/c%61me", "/kept%2Fas/it/c%61me", None),
+        ("/old/a%20b", "/new/a%20b", Some("/old/a b")),
+        (
+            "/old/%0d%0aX-Evil:%20yes%0d%0a",
+            "/new/%0D%0AX-Evil:%20yes%0D%0A",
+            Some("/old/%0D%0AX-Evil:%20yes%0D%0A"),
+        ),
     ] {
         client.fetch(path).await;
         let heard = web.heard().pop().unwrap();
         assert_eq!(heard.target(), expected);
         assert_eq!(heard.field("x-mosn-original-path"), original, "{path}");
+        assert_eq!(heard.field("x-evil"), None, "{path}");
     }
 }
 
@@ -204,4 +211,17 @@ async fn a_response_may_be_told_its_own_status() {
 
     assert_eq!(answer.field("x-code"), Some("203"));
     assert_eq!(answer.field("x-status"), Some("203"));
+}
+
+#[actix::test]
+async fn a_host_is_not_rewritten_to_what_is_none() {
+    let web = Web::named("here").await;
+    let how = json!({ "auto_host_rewrite_header": "X-Host" });
+    let running = Site::forwarding(&[web.address], how).start().await;
+    for value in ["c.example, d.example", "c.example/path", "c d", "u@c"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Host: {value}\r\n\r\n");
+        running.ask(request).await;
+        let heard = web.heard().pop().unwrap();
+        assert_eq!(heard.field("host"), Some("a"), "{value}");
+    }
 }

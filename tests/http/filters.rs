@@ -269,3 +269,34 @@ async fn a_mirror_that_refuses_is_nobody_s_trouble() {
     }
     running.rests_but_clients().await;
 }
+
+#[actix::test]
+async fn a_body_that_is_too_long_to_keep_is_not_copied_and_that_is_counted() {
+    let (web, shadow) = (Web::named("here").await, Web::named("shadow").await);
+    let mut route = to("main", json!({}));
+    route["request_mirror_policies"] = json!({ "cluster": "shadow", "percent": 100 });
+    let running = Site::routes(json!([route]))
+        .cluster("main", &[web.address])
+        .cluster("shadow", &[shadow.address])
+        .settings(json!({ "Http1": { "kept_body_size": 10 } }))
+        .start()
+        .await;
+    let mut client = running.client().await;
+
+    // What comes along with a head is kept as it is: this one does not fit there.
+    let long = "a".repeat(500_000);
+    for body in ["", "0123456789", &long] {
+        assert_eq!(client.ask(post("/", body)).await.status(), 200);
+    }
+
+    until("the short ones are copied", || async {
+        shadow.count() == 2
+    })
+    .await;
+    let bodies: Vec<_> = shadow.heard().iter().map(|copy| copy.text()).collect();
+    assert!(bodies.contains(&"0123456789".to_owned()), "{bodies:?}");
+    until("the long one is counted", || async {
+        running.app().await.requests.request_mirror_dropped == 1
+    })
+    .await;
+}

@@ -134,3 +134,27 @@ async fn a_request_that_outlasts_the_deadline_is_cut_and_counted() {
     assert_eq!(cut, 1);
     assert!(client.answer().await.is_err());
 }
+
+#[actix::test]
+async fn a_connection_that_was_never_served_is_answered_before_it_goes() {
+    let web = Web::named("here").await;
+    let running = Site::forwarding(&[web.address], json!({})).start().await;
+    let mut fresh = running.client().await;
+    until("it is accepted", || async {
+        running.app().await.totals.connections_active == 1
+    })
+    .await;
+
+    let drain = running.proxy.drain(LONG);
+    let request = async {
+        let refused = async { while TcpStream::connect(running.to).await.is_ok() {} };
+        soon("the listener's end", refused).await;
+        let answer = fresh.fetch("/").await;
+        assert_eq!(answer.said(), (200, "here".to_owned()));
+        assert_eq!(answer.field("connection"), Some("close"));
+        assert_eq!(fresh.rest().await, b"");
+    };
+    let (cut, ()) = soon("the drain", async { tokio::join!(drain, request) }).await;
+
+    assert_eq!(cut, 0);
+}

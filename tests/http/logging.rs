@@ -71,8 +71,13 @@ async fn a_line_of_the_default_format_is_mosn_s() {
 
     let lines = logged.end().await;
     let span = r"[0-9.]+(ns|µs|ms|s)";
+    // Address, milliseconds, counter, process.
+    let trace = format!(
+        "([0-9a-f]{{8}}|00)[0-9]{{13}}[1-9][0-9]{{3}}{}",
+        std::process::id()
+    );
     let expected = format!(
-        r"^\d{{4}}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{{3}} \S+  \d+ \d+ {span} {span} 5 3 Http1 200 {span} false 200 {web} {to} {from} -$"
+        r"^\d{{4}}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{{3}} {trace}  \d+ \d+ {span} {span} 5 3 Http1 200 {span} false 200 {web} {to} {from} -$"
     );
     let line = &lines[0];
     assert!(
@@ -232,4 +237,100 @@ async fn a_log_that_was_moved_away_is_begun_anew_on_reopening() {
         (vec!["/after".to_owned()], vec!["/before".to_owned()])
     );
     drop(folder);
+}
+
+#[actix::test]
+async fn what_is_no_request_has_a_line_of_what_is_known() {
+    let format = "%Http1_request_method% %Http1_request_path% %Http1_request_uri% \
+                  %request_header_host% %protocol% %response_code% %bytes_received% \
+                  %proxy_direct_response% %upstream_cluster% %upstream_local_address%";
+    let logged = Logged::start(json!({ "log_format": format })).await;
+    for (bytes, status) in [
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
+            400,
+        ),
+        (format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000)), 414),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}\r\n", "a".repeat(9000)),
+            431,
+        ),
+        ("GET / HTTP/3.0\r\n\r\n".to_owned(), 505),
+    ] {
+        assert_eq!(logged.running.ask(bytes).await.status(), status);
+    }
+
+    let mut lines = logged.end().await;
+
+    // Each had a connection, and perhaps a worker, of its own.
+    lines.sort_unstable();
+    let line = |status: u16| format!("- - - - Http1 {status} 0 true - -");
+    assert_eq!(lines, [400, 400, 414, 431, 505].map(line));
+}
+
+#[actix::test]
+async fn a_head_that_was_too_slow_has_a_line_that_says_how_slow() {
+    let web = Web::named("here").await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = json!({ "log_format": "%response_code% %duration%" });
+    let site = Site::forwarding(&[web.address], json!({}))
+        .settings(json!({ "Http1": { "head_timeout": "300ms" } }))
+        .listener("access_logs", json!([log]));
+    let running = site
+        .start_as(Proxy::default().log_directory(folder.path()))
+        .await;
+    let mut client = running.client().await;
+    client.send("GET / HTTP/1.1\r\n").await;
+    assert_eq!(client.answer().await.unwrap().status(), 408);
+    // It was logged before the client was let go.
+    drop(client);
+
+    running.end().await;
+
+    let file = folder.path().join("app_access.log");
+    let expected = Regex::new(r"^408 ([0-9]+\.[0-9]+s|[3-9][0-9]{2}\.?[0-9]*ms)$").unwrap();
+    until("the line is there", || async {
+        matches!(&lines(&file)[..], [line] if expected.is_match(line))
+    })
+    .await;
+}
+
+#[actix::test]
+async fn a_trace_id_is_the_same_wherever_it_goes() {
+    let web = Web::named("here").await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut site = Site::forwarding(&[web.address], json!({}))
+        .listener("access_logs", json!([{ "log_format": "%trace_id%" }]));
+    site.routers[0]["request_headers_to_add"] =
+        json!([{ "header": { "key": "X-Trace", "value": "%trace_id%" } }]);
+    let running = site
+        .start_as(Proxy::default().log_directory(folder.path()))
+        .await;
+    running.ask(get("/")).await;
+    running.ask(get("/")).await;
+
+    running.end().await;
+
+    let heard = web.heard();
+    let traces: Vec<_> = heard
+        .iter()
+        .map(|request| request.field("x-trace").unwrap())
+        .collect();
+    assert_ne!(traces[0], traces[1]);
+    let file = folder.path().join("app_access.log");
+    until("the lines are there", || async {
+        let mut lines = lines(&file);
+        lines.sort_unstable_by_key(|line| traces.iter().position(|trace| line == trace));
+        lines == traces
+    })
+    .await;
+}
+
+#[actix::test]
+async fn no_client_writes_what_a_terminal_obeys() {
+    let logged = Logged::start(json!({ "log_format": "%Http1_request_path%|" })).await;
+    logged.running.ask(get("/a%1b%5b2Jb%0d%0ac%07")).await;
+
+    assert_eq!(logged.end().await, ["/a [2Jb  c |"]);
 }

@@ -26,6 +26,7 @@ mod reply;
 mod retrying;
 mod routing;
 mod script;
+mod silence;
 mod site;
 #[allow(dead_code, reason = "shared with tests of TCP")]
 #[path = "../support/mod.rs"]

@@ -12,7 +12,7 @@ pub struct HttpProxy {
     pub target: Target,
     /// What is accepted of a downstream.
     pub limits: HttpLimits,
-    /// How long a downstream may take.
+    /// How long peers may take.
     pub deadlines: Deadlines,
     /// What becomes of CONNECT requests.
     pub connect: Connect,
@@ -54,6 +54,9 @@ pub struct HttpLimits {
     pub fields: usize,
     /// Bytes of a request's body (`max_request_body_size`); `None` is any length.
     pub body_bytes: Option<u64>,
+    /// Bytes of a request's body that are kept, to send it to another host or as a copy
+    /// (`kept_body_size`, default 64 KiB). A longer one is sent once, and not copied.
+    pub kept_body_bytes: usize,
 }
 
 impl Default for HttpLimits {
@@ -62,11 +65,12 @@ impl Default for HttpLimits {
             head_bytes: 8192,
             fields: 128,
             body_bytes: None,
+            kept_body_bytes: 64 * 1024,
         }
     }
 }
 
-/// How long a downstream may take (`extend_config.Http1`); `None` is for ever, as in MOSN.
+/// How long peers may take (`extend_config.Http1`); `None` is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     /// From a head's first byte to its last (`head_timeout`, default 10 s).
@@ -74,16 +78,24 @@ pub struct Deadlines {
     /// A body has to come, and a response to be taken, at so many bytes a second
     /// (`body_min_rate`, default 64), measured from a grace of [`Self::BODY_GRACE`].
     pub body_bytes_per_second: Option<u32>,
+    /// How long an upstream may say nothing in the middle of its response, and take nothing of a
+    /// request's body (`upstream_silence_timeout`, default 60 s).
+    pub upstream_silence: Option<Duration>,
+    /// How long a client that expects a 100 waits for the upstream's before it gets ours
+    /// (`continue_timeout`, default 1 s).
+    pub until_continue: Option<Duration>,
 }
 
 impl Deadlines {
     /// How long a body may stand still before its rate counts.
     pub const BODY_GRACE: Duration = Duration::from_secs(10);
 
-    /// None at all, as in MOSN (`deadlines: "mosn"`).
-    pub const NONE: Self = Self {
+    /// MOSN's (`deadlines: "mosn"`): none, and whoever expects a 100 gets it at once.
+    pub const MOSN: Self = Self {
         head: None,
         body_bytes_per_second: None,
+        upstream_silence: None,
+        until_continue: Some(Duration::ZERO),
     };
 }
 
@@ -92,6 +104,8 @@ impl Default for Deadlines {
         Self {
             head: Some(Duration::from_secs(10)),
             body_bytes_per_second: Some(64),
+            upstream_silence: Some(Duration::from_secs(60)),
+            until_continue: Some(Duration::from_secs(1)),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The `proxy` network filter: its protocol, its target and what it accepts.
 
-use std::time::Duration;
-
 use super::Scope;
 use super::forward::PROTOCOLS;
 use super::text::not_looked_at;
@@ -195,37 +193,46 @@ fn limits(at: &Cursor<'_>, scope: &mut Scope<'_>) -> HttpLimits {
     });
     let fields = at.integer("max_headers");
     let fields = fields.and_then(|(fields, _)| usize::try_from(fields).ok());
+    let kept = at.integer("kept_body_size");
+    let kept = kept.and_then(|(size, _)| usize::try_from(size).ok());
     HttpLimits {
         head_bytes: head.unwrap_or(default.head_bytes),
         fields: fields.unwrap_or(default.fields),
         body_bytes: body,
+        kept_body_bytes: kept.unwrap_or(default.kept_body_bytes),
     }
 }
 
+/// The keys that `deadlines` stands for.
+const DEADLINES: [&str; 4] = [
+    "head_timeout",
+    "body_min_rate",
+    "upstream_silence_timeout",
+    "continue_timeout",
+];
+
 fn deadlines(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Deadlines {
-    let head = at.get("head_timeout");
-    let rate = at.get("body_min_rate");
     if let Some((text, word)) = at.text("deadlines") {
         if text != "mosn" {
             let diagnostic = word.error(Code::UnknownValue, "`deadlines` knows one word");
             scope.push(diagnostic.found(word.brief()).accepted("mosn"));
         }
-        for at in head.iter().chain(&rate) {
+        for at in DEADLINES.iter().filter_map(|key| at.get(key)) {
             let message = "`deadlines` switches this off: one of both is to be left out";
             scope.push(at.error(Code::ConflictingKeys, message));
         }
-        return Deadlines::NONE;
+        return Deadlines::MOSN;
     }
     let default = Deadlines::default();
-    let off = |duration: &Duration| !duration.is_zero();
-    let wanted = scope.duration(at, "head_timeout");
-    let rate = at.integer("body_min_rate");
+    let mut duration = |key, default| match scope.duration(at, key) {
+        Some(wanted) => Some(wanted).filter(|duration| !duration.is_zero()),
+        None => default,
+    };
     Deadlines {
-        head: match wanted {
-            Some(wanted) => Some(wanted).filter(off),
-            None => default.head,
-        },
-        body_bytes_per_second: match rate {
+        head: duration("head_timeout", default.head),
+        upstream_silence: duration("upstream_silence_timeout", default.upstream_silence),
+        until_continue: duration("continue_timeout", default.until_continue),
+        body_bytes_per_second: match at.integer("body_min_rate") {
             Some((rate, _)) => u32::try_from(rate).ok().filter(|rate| *rate != 0),
             None => default.body_bytes_per_second,
         },

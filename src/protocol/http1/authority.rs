@@ -4,7 +4,8 @@ use std::net::Ipv6Addr;
 
 /// Whether this is a host and perhaps a port. An empty one is: it is what a client sends whose
 /// target has no authority.
-pub(super) fn is_authority(text: &[u8]) -> bool {
+#[must_use]
+pub fn is_authority(text: &[u8]) -> bool {
     parts(text).is_some()
 }
 

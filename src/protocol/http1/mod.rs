@@ -20,6 +20,7 @@ mod target;
 mod tests;
 mod write;
 
+pub use authority::is_authority;
 pub use decoder::{Decoded, Decoder, Progress};
 pub use error::{Malformed, Refusal};
 pub use fields::Fields;

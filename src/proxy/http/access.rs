@@ -61,6 +61,10 @@ pub(super) fn push(
 
 fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>> {
     let (request, record) = (subject.request, subject.record);
+    // Every request has a method; what has none is no request.
+    if request.method_text().is_empty() && is_of_head(known) {
+        return None;
+    }
     Some(match known {
         Known::Method => request.method_text().into(),
         Known::Path => subject.path.as_bytes(request).into(),
@@ -88,7 +92,8 @@ fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>>
         Known::DownstreamLocalAddress => address(subject.connection.addresses().local)?,
         Known::DownstreamRemoteAddress => address(subject.connection.addresses().peer)?,
         Known::ConnectionId => number(subject.connection.id()),
-        Known::StreamId | Known::TraceId => number(record.id),
+        Known::StreamId => number(record.id),
+        Known::TraceId => record.trace_id().as_bytes().into(),
         Known::ListenerName => text(subject.fitting.listener.name.to_string()),
         Known::ListenerPort => match &subject.fitting.listener.address {
             Address::Tcp(address) => number(address.port().into()),
@@ -105,6 +110,19 @@ fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>>
         | Known::ProcessTimeDuration
         | Known::Duration => text(GoDuration::from(span(subject, known)).to_string()),
     })
+}
+
+/// Whether it is read off the head of a request.
+fn is_of_head(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Length
+            | Known::Method
+            | Known::Path
+            | Known::PathOriginal
+            | Known::Scheme
+            | Known::Uri
+    )
 }
 
 fn span(subject: &Subject<'_>, known: Known) -> Duration {
@@ -198,10 +216,10 @@ fn logged<'a>(subject: &Subject<'a>, variable: &Variable) -> Cow<'a, [u8]> {
     value(subject, variable).unwrap_or(Cow::Borrowed(b"-"))
 }
 
-/// A client must not be able to write lines of its own.
+/// A client must not be able to write lines of its own, nor what a terminal obeys.
 fn push_printable(text: &[u8], line: &mut Vec<u8>) {
-    line.extend(text.iter().map(|&byte| match byte {
-        b'\n' | b'\r' | 0 => b' ',
-        other => other,
+    line.extend(text.iter().map(|&byte| match byte.is_ascii_control() {
+        true => b' ',
+        false => byte,
     }));
 }

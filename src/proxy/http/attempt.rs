@@ -7,11 +7,12 @@
 //!    └─ early answer ──▶ delivering, and still sending
 //! ```
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::cluster::Conduct;
 use crate::net::{Word, with_scratch};
@@ -23,7 +24,7 @@ use crate::upstream::{Picked, Pooled};
 
 use super::Setting;
 use super::course::{Course, limit};
-use super::exchange::{After, Exchange, Stop};
+use super::exchange::{After, Continue, Exchange, Stop};
 use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::spare::Lent;
@@ -131,7 +132,9 @@ pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
     /// What the upstream said behind its response.
     pub(super) extra: Vec<u8>,
     /// Whether the downstream is still watched for its end.
-    watching: bool,
+    pub(super) watching: bool,
+    /// How long a client that expects a 100 still waits for the upstream's.
+    patience: Option<Pin<Box<Sleep>>>,
     /// Interim responses on their way downstream.
     pub(super) interim: Unsent,
     pub(super) ends: Ends,
@@ -165,6 +168,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             download: None,
             extra: Vec::new(),
             watching: true,
+            patience: None,
             interim: Unsent::default(),
             ends: Ends::No,
         })
@@ -199,8 +203,10 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
 
     /// Sends the request and waits for the response's head.
     async fn headed(&mut self) -> Result<Headed, Miss> {
-        let mut pace = Pace::new(self.exchange.proxy().deadlines);
-        let mut stall = Stall::new(self.course.timeouts.global);
+        let deadlines = self.exchange.proxy().deadlines;
+        let mut pace = Pace::new(deadlines);
+        let silence = [deadlines.upstream_silence, self.course.timeouts.global];
+        let mut stall = Stall::new(silence.into_iter().flatten().min());
         if let Some(headed) = poll_fn(|cx| self.poll_send(cx, &mut pace, &mut stall)).await? {
             return Ok(headed);
         }
@@ -241,18 +247,41 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         }
         // The downstream is being read: its end is noticed there.
         self.watching = false;
+        self.poll_continue(cx);
         if let Poll::Ready(headed) = self.poll_head(cx) {
             return Poll::Ready(headed.map(Some));
         }
         let payload = self.upload.payload();
         let waits = self.upload.waits == Waits::ForSource;
-        if let Poll::Ready(after) = stall.poll(cx, payload, !waits) {
+        let taken = || self.upload.taken(&self.upstream);
+        if let Poll::Ready(after) = stall.poll(cx, taken, !waits) {
             return Poll::Ready(Err(Miss::TimedOut(after, Outcome::GlobalTimedOut)));
         }
-        // A client that was asked to wait for a word of the upstream's is not slow.
-        let is_asked = self.exchange.request.expects_continue() && payload == 0;
-        ready!(pace.poll_too_slow(cx, || payload, waits && !is_asked));
+        // A client that waits for a word of the upstream's is not slow.
+        ready!(pace.poll_too_slow(cx, || payload, waits && !self.awaits_continue()));
         Poll::Ready(Err(Miss::Request(Trouble::BodyTooSlow)))
+    }
+
+    fn awaits_continue(&self) -> bool {
+        self.exchange.continues == Continue::Awaited && self.upload.payload() == 0
+    }
+
+    /// Asks a client for its body that waits for a 100, when the upstream has not for so long: one
+    /// that knows of no expectations never does, and not every client gives up waiting (RFC 9110
+    /// section 10.1.1).
+    fn poll_continue(&mut self, cx: &mut Context<'_>) {
+        let Some(after) = self.exchange.proxy().deadlines.until_continue else {
+            return;
+        };
+        if !self.awaits_continue() {
+            return;
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(after)));
+        if patience.as_mut().poll(cx).is_ready() {
+            self.exchange.continues = Continue::Given;
+            write_status_line(self.interim.buffer(), 100, b"Continue");
+            self.interim.buffer().extend_from_slice(b"\r\n");
+        }
     }
 
     /// Moves the request upstream. An upstream that takes no more may have said why: then the rest
@@ -262,6 +291,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             return Poll::Ready(Ok(()));
         }
         let connection = self.exchange.connection;
+        let most = self.exchange.proxy().limits.kept_body_bytes;
         let (intake, flow) = (&mut self.exchange.intake, &connection.flow);
         let moved = self.upload.poll(
             cx,
@@ -270,7 +300,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             &mut self.next,
             |input| {
                 flow.add_received(input.len());
-                intake.keep(input);
+                intake.keep(input, most);
             },
         );
         self.written |= self.upload.has_sent();
@@ -358,6 +388,14 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     fn inform(&mut self) {
         if self.exchange.request.version == Version::Http10 {
             return;
+        }
+        if self.response.status == 100 {
+            match self.exchange.continues {
+                // It has one already, perhaps ours.
+                Continue::Given => return,
+                Continue::Awaited => self.exchange.continues = Continue::Given,
+                Continue::Unasked => {}
+            }
         }
         let out = self.interim.buffer();
         write_status_line(out, self.response.status, self.response.reason());

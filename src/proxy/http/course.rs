@@ -1,5 +1,6 @@
 //! A request as it goes upstream: what is settled and changed before a host is asked.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -7,9 +8,11 @@ use tokio::time::Instant;
 use crate::cluster::{Host, Permit};
 use crate::config::{Forward, HostRewrite};
 use crate::name::ClusterName;
-use crate::protocol::http1::{Framing, Method, TargetForm, Version, write_request_line};
+use crate::protocol::http1::{
+    Framing, Method, TargetForm, Version, is_authority, is_field_value, write_request_line,
+};
 use crate::route::{
-    Chosen, Found, Outcome, Table, Timeouts, apply, chosen, forwarded_path, rewritten,
+    Chosen, Found, Outcome, Table, Timeouts, apply, chosen, escape_path, forwarded_path, rewritten,
 };
 
 use super::exchange::Exchange;
@@ -67,9 +70,7 @@ impl<S: Setting> Exchange<'_, S> {
             }
         }
         self.record.cluster = Some(cluster.clone());
-        // HTTP/2 without TLS would go past the routes.
-        let may_be = |protocol: &&[u8]| !protocol.to_ascii_lowercase().starts_with(b"h2c");
-        let upgrade = self.request.upgrade().filter(may_be);
+        let upgrade = self.request.upgrade().filter(|list| may_be_asked(list));
         let upgrade = upgrade.map(<[u8]>::to_vec);
         self.rehead(table, found, forward);
         Ok(Course {
@@ -114,7 +115,9 @@ impl<S: Setting> Exchange<'_, S> {
         match &forward.host {
             HostRewrite::To(host) => self.request.fields.set("Host", host.as_bytes()),
             HostRewrite::FromField(name) => {
-                let host = self.request.fields.get(name).map(<[u8]>::to_vec);
+                let host = self.request.fields.get(name);
+                // Whatever else a client writes there would be refused, or misread, as a host.
+                let host = host.filter(|host| is_authority(host)).map(<[u8]>::to_vec);
                 if let Some(host) = host {
                     self.request.fields.set("Host", &host);
                 }
@@ -124,7 +127,12 @@ impl<S: Setting> Exchange<'_, S> {
         let path = self.path.as_bytes(&self.request);
         if let Some(path) = rewritten(&found.route.matcher, &forward.path, path) {
             let before = self.path.as_bytes(&self.request).to_vec();
-            self.request.fields.set(ORIGINAL_PATH, &before);
+            // Unescaped, it may have line ends.
+            let value = match is_field_value(&before) {
+                true => Cow::Borrowed(before.as_slice()),
+                false => escape_path(&before),
+            };
+            self.request.fields.set(ORIGINAL_PATH, &value);
             self.path = Path::Changed(path);
         }
     }
@@ -191,6 +199,19 @@ impl<S: Setting> Exchange<'_, S> {
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether an upstream may be asked to switch to one of these: over HTTP/2 without TLS requests
+/// would go past the routes.
+fn may_be_asked(protocols: &[u8]) -> bool {
+    let mut protocols = protocols
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii);
+    let goes_past = |protocol: &[u8]| {
+        let protocol = protocol.to_ascii_lowercase();
+        protocol.starts_with(b"h2") || protocol.starts_with(b"http/")
+    };
+    !protocols.any(goes_past)
 }
 
 /// How long a try may take, and what it means when it takes longer.

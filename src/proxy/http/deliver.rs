@@ -2,20 +2,22 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cluster::Conduct;
+use crate::net::Word;
 use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
 use crate::proxy::Side;
 use crate::route::Flags;
 
-use super::Setting;
 use super::attempt::{Attempt, Headed, Miss};
 use super::exchange::After;
-use super::pace::Pace;
+use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::transfer::{Broken, Transfer, Waits};
+use super::{Notice, Setting};
 
 /// A response that did not wholly go downstream.
 struct Cut {
@@ -85,8 +87,10 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
 
     /// Moves the response's body downstream, and goes on sending the request's.
     pub(super) async fn deliver(mut self) -> After {
-        let mut pace = Pace::new(self.exchange.proxy().deadlines);
-        let delivered = poll_fn(|cx| self.poll_deliver(cx, &mut pace)).await;
+        let deadlines = self.exchange.proxy().deadlines;
+        let mut pace = Pace::new(deadlines);
+        let mut stall = Stall::new(deadlines.upstream_silence);
+        let delivered = poll_fn(|cx| self.poll_deliver(cx, &mut pace, &mut stall)).await;
         let download = self.download.take().expect("it was begun");
         let record = &mut self.exchange.record;
         record.answered = Some(Instant::now());
@@ -101,6 +105,9 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             record.body_sent -= record.body_sent.min(download.unsent.len() as u64);
             match by {
                 Side::Downstream => record.reset = true,
+                Side::Upstream if record.flags.contains(Flags::TIMED_OUT) => {
+                    self.picked.lease.load().count_request_lost();
+                }
                 Side::Upstream => {
                     record.flags |= Flags::REMOTE_RESET;
                     let load = self.picked.lease.load();
@@ -144,7 +151,12 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         self.exchange.judge(self.picked, conduct);
     }
 
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Result<(), Cut>> {
+    fn poll_deliver(
+        &mut self,
+        cx: &mut Context<'_>,
+        pace: &mut Pace,
+        stall: &mut Stall,
+    ) -> Poll<Result<(), Cut>> {
         let connection = self.exchange.connection;
         let download = self.download.as_mut().expect("it was begun");
         let before = download.payload();
@@ -156,8 +168,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             |_| {},
         );
         let payload = download.payload();
-        let (waits, left) = (download.waits == Waits::ForSink, download.unsent.len());
-        let is_framed = download.is_framed();
+        let waits = download.waits;
         let moved_bytes = usize::try_from(payload - before).unwrap_or(usize::MAX);
         connection.flow.add_sent(moved_bytes);
         match moved {
@@ -165,15 +176,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             Poll::Ready(Err(Broken::Sink)) => {
                 return Poll::Ready(Err(Cut::new(After::Close, Side::Downstream)));
             }
-            Poll::Ready(Err(_)) => {
-                // Without framing only a reset tells half a body from a whole one.
-                let after = if is_framed {
-                    After::Close
-                } else {
-                    After::Reset
-                };
-                return Poll::Ready(Err(Cut::new(after, Side::Upstream)));
-            }
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(self.cut_short())),
             Poll::Pending => {}
         }
         if !self.upload.is_done()
@@ -183,13 +186,58 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             self.deaf = true;
             self.ends = Ends::Yes;
         }
+        if waits == Waits::ForSource && self.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Cut::new(After::Close, Side::Downstream)));
+        }
+        let moved = || payload + self.upload.payload();
+        if let Poll::Ready(after) = stall.poll(cx, moved, waits == Waits::ForSource) {
+            self.note_silence(after);
+            return Poll::Ready(Err(self.cut_short()));
+        }
+        let download = self.download.as_ref().expect("it was begun");
         // The kernel takes more than the peer does: what counts is what arrives there.
-        let taken = || {
-            let on_the_way = left as u64 + connection.stream.unacknowledged();
-            payload.saturating_sub(on_the_way)
-        };
-        ready!(pace.poll_too_slow(cx, taken, waits));
+        let taken = || download.taken(&connection.stream);
+        ready!(pace.poll_too_slow(cx, taken, waits == Waits::ForSink));
         Poll::Ready(Err(Cut::new(After::Reset, Side::Downstream)))
+    }
+
+    /// The end of a response that is not whole: without framing only a reset tells it from one
+    /// that is.
+    fn cut_short(&self) -> Cut {
+        let is_framed = self.download.as_ref().is_some_and(Transfer::is_framed);
+        let after = match is_framed {
+            true => After::Close,
+            false => After::Reset,
+        };
+        Cut::new(after, Side::Upstream)
+    }
+
+    /// Ready when nobody is there any more who could read the response. Otherwise that would show
+    /// only once there is more of it.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.watching {
+            return Poll::Pending;
+        }
+        let word = ready!(self.exchange.connection.stream.poll_word(cx));
+        self.watching = false;
+        match word {
+            Ok(Word::More | Word::Ended) => Poll::Pending,
+            Ok(Word::Gone) | Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn note_silence(&mut self, after: Duration) {
+        self.exchange.record.flags |= Flags::TIMED_OUT;
+        self.picked.lease.load().count_timeout();
+        let (cluster, host) = (&self.course.cluster, self.picked.lease.host());
+        self.exchange.connection.setting.note(Notice {
+            tag: "proxy.upstream_silent",
+            kind: host.to_string(),
+            text: format!(
+                "cluster `{cluster}`: host {host}: nothing came of the rest of its response \
+                 for {after:?}"
+            ),
+        });
     }
 
     /// Tells the downstream that the protocol is another one now.

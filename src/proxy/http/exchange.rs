@@ -30,9 +30,6 @@ use super::spare::Lent;
 use super::trouble::Trouble;
 use super::{Connection, Fitting, Setting, access};
 
-/// Bytes of a request that are kept, so that it can be tried again.
-pub(super) const REPLAY_BYTES: usize = 64 * 1024;
-
 /// How often filters may send a request back to an earlier phase.
 const ROUNDS: usize = 10;
 
@@ -71,16 +68,36 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Keeps more of it, as long as that is little.
-    pub(super) fn keep(&mut self, input: &[u8]) {
+    /// Keeps more of it, up to so many bytes.
+    pub(super) fn keep(&mut self, input: &[u8], most: usize) {
         if !self.whole {
             return;
         }
-        if self.bytes.len() + input.len() <= REPLAY_BYTES {
+        if self.bytes.len() + input.len() <= most {
             self.bytes.extend_from_slice(input);
         } else {
             self.whole = false;
             self.bytes = Vec::new();
+        }
+    }
+}
+
+/// Whether a client waits for a 100 before it sends its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Continue {
+    /// It does not.
+    Unasked,
+    /// It does.
+    Awaited,
+    /// It has got one.
+    Given,
+}
+
+impl Continue {
+    fn of(request: &Request) -> Self {
+        match request.expects_continue() {
+            true => Self::Awaited,
+            false => Self::Unasked,
         }
     }
 }
@@ -118,6 +135,7 @@ pub(super) struct Exchange<'c, S: Setting> {
     pub(super) is_last: bool,
     /// Whether a part of an interim response has gone downstream, so that no other answer can.
     pub(super) is_muddled: bool,
+    pub(super) continues: Continue,
     /// Where the filters of a phase go on that have sent the request back.
     pub(super) resume: usize,
     is_over: bool,
@@ -147,6 +165,7 @@ impl<'c, S: Setting> Exchange<'c, S> {
         let mut exchange = Self {
             connection,
             path: Path::of(&request),
+            continues: Continue::of(&request),
             request,
             fitting,
             intake: Intake {

@@ -1,6 +1,5 @@
 //! A request on its way to a cluster: what is changed, and on which hosts it is tried.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,7 +7,6 @@ use tokio::time::Instant;
 use crate::cluster::{Conduct, Host, Work};
 use crate::config::Forward;
 use crate::filter::Phase;
-use crate::protocol::http1::{Asked, Method};
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
 use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
 
@@ -16,9 +14,9 @@ use super::attempt::{Attempt, Miss, Missed, Tried};
 use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
 use super::hooks::Again;
-use super::transfer::measure;
+use super::mirror::Mirrored;
 use super::trouble::Trouble;
-use super::{Notice, Setting, mirror};
+use super::{Notice, Setting};
 
 /// How often filters may ask for another host.
 const CHOICES: usize = 10;
@@ -32,7 +30,7 @@ impl<S: Setting> Exchange<'_, S> {
         forward: &Forward,
     ) -> Result<After, Stop> {
         let mut course = self.course(table, found, forward)?;
-        let is_mirrored = self.mirror(&course);
+        let mut mirrored = self.mirror(&course);
         let mut tried: Vec<Arc<Host>> = Vec::new();
         let mut last: Option<Trouble> = None;
         let mut choices = 0;
@@ -52,9 +50,12 @@ impl<S: Setting> Exchange<'_, S> {
             course.tries += 1;
             match self.try_host(&picked, &mut course, tried.len()).await? {
                 Tried::Done(after) => {
-                    // By now the whole body has come.
-                    if !is_mirrored {
-                        self.mirror(&course);
+                    // By now the whole body has come, if it ever does.
+                    if mirrored == Mirrored::NotYet {
+                        mirrored = self.mirror(&course);
+                    }
+                    if mirrored == Mirrored::NotYet {
+                        self.note_uncopied(&course, "its body did not wholly come");
                     }
                     return Ok(after);
                 }
@@ -99,35 +100,6 @@ impl<S: Setting> Exchange<'_, S> {
             self.record.flags |= Flags::OVERFLOW;
             return false;
         }
-        true
-    }
-
-    /// Sends a copy of the request where the route wants one; `false` as long as its body has not
-    /// wholly come. A body that is too long to keep is not copied.
-    fn mirror(&mut self, course: &Course<'_>) -> bool {
-        let Some(mirror) = &course.found.route.mirror else {
-            return true;
-        };
-        let whole = match self.intake.whole {
-            true => measure(self.request.body, &self.intake.bytes),
-            false => return true,
-        };
-        let Some((_, length)) = whole else {
-            return false;
-        };
-        if rand::random_range(0..100) >= mirror.percent {
-            return true;
-        }
-        let mut message = Vec::new();
-        self.write_head(course, None, &mut message);
-        message.extend_from_slice(&self.intake.bytes[..length]);
-        let asked = match self.request.method {
-            Method::Head => Asked::Head,
-            _ => Asked::Other,
-        };
-        let setting = &self.connection.setting;
-        let copy = mirror::send(Rc::clone(setting), mirror.cluster.clone(), message, asked);
-        setting.run_aside(Box::pin(copy));
         true
     }
 

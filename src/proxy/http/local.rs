@@ -1,6 +1,6 @@
 //! A request that is answered here.
 
-use std::future::poll_fn;
+use std::io;
 
 use crate::config::Causes;
 use crate::name::ClusterName;
@@ -9,7 +9,7 @@ use crate::protocol::http1::{Method, Persistence, Version};
 use super::exchange::{After, Exchange, Routed, Stop};
 use super::record::Origin;
 use super::reply::{Asked, Ends, LocalReply};
-use super::transfer::{Unsent, measure};
+use super::transfer::measure;
 use super::{Notice, Setting};
 
 impl<S: Setting> Exchange<'_, S> {
@@ -55,17 +55,16 @@ impl<S: Setting> Exchange<'_, S> {
             Method::Head => Asked::Head,
             _ => Asked::Other,
         };
-        let mut unsent = Unsent::default();
-        reply.write(unsent.buffer(), ends, asked);
-        let length = unsent.buffer().len();
-        if poll_fn(|cx| unsent.poll_flush(cx, &self.connection.stream))
-            .await
-            .is_err()
-        {
+        let deadlines = self.proxy().deadlines;
+        let sent = reply.send(&self.connection.stream, ends, asked, deadlines);
+        if let Err(error) = sent.await {
             self.record.reset = true;
-            return After::Close;
+            return match error.kind() {
+                io::ErrorKind::TimedOut => After::Reset,
+                _ => After::Close,
+            };
         }
-        self.connection.flow.add_sent(length);
+        self.connection.flow.add_sent(reply.body.len());
         if asked == Asked::Other {
             self.record.body_sent = reply.body.len() as u64;
         }

@@ -11,13 +11,15 @@ use crate::cluster::{Conduct, Work};
 use crate::name::ClusterName;
 use crate::net::with_scratch;
 use crate::protocol::http1::{
-    Asked, Body, Decoder, HeadLimits, Parsed, Persistence, Progress, Response,
+    Asked, Body, Decoder, HeadLimits, Method, Parsed, Persistence, Progress, Response,
 };
 use crate::upstream::{Hosts, PoolError, Pooled};
 
-use super::Setting;
+use super::course::Course;
+use super::exchange::Exchange;
 use super::spare::Lent;
-use super::transfer::Unsent;
+use super::transfer::{Unsent, measure};
+use super::{Aside, Notice, Setting};
 
 /// How long a copy may take, its response included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,14 +29,74 @@ const HEAD: HeadLimits = HeadLimits {
     fields: 256,
 };
 
+/// What became of a request's copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mirrored {
+    /// There is none, or it is under way, or it was given up.
+    Settled,
+    /// The request's body has not wholly come.
+    NotYet,
+}
+
+impl<S: Setting> Exchange<'_, S> {
+    /// Sends a copy of the request where the route wants one, as soon as its body has come. A body
+    /// that is too long to keep is not copied.
+    pub(super) fn mirror(&mut self, course: &Course<'_>) -> Mirrored {
+        let Some(mirror) = &course.found.route.mirror else {
+            return Mirrored::Settled;
+        };
+        let length = match self.intake.whole {
+            true => match measure(self.request.body, &self.intake.bytes) {
+                Some((_, length)) => Some(length),
+                None => return Mirrored::NotYet,
+            },
+            false => None,
+        };
+        if rand::random_range(0..100) >= mirror.percent {
+            return Mirrored::Settled;
+        }
+        let Some(length) = length else {
+            let most = self.proxy().limits.kept_body_bytes;
+            let why = format!("its body is longer than {most} bytes");
+            self.note_uncopied(course, &why);
+            return Mirrored::Settled;
+        };
+        let mut message = Vec::new();
+        self.write_head(course, None, &mut message);
+        message.extend_from_slice(&self.intake.bytes[..length]);
+        let asked = match self.request.method {
+            Method::Head => Asked::Head,
+            _ => Asked::Other,
+        };
+        let setting = &self.connection.setting;
+        let copy = send(Rc::clone(setting), mirror.cluster.clone(), message, asked);
+        if setting.run_aside(Box::pin(copy)) == Aside::Dropped {
+            self.note_uncopied(course, "too many copies are under way");
+        }
+        Mirrored::Settled
+    }
+
+    /// Counts a copy that is not sent, and says why.
+    pub(super) fn note_uncopied(&self, course: &Course<'_>, why: &str) {
+        let setting = &self.connection.setting;
+        setting.counters().count_uncopied();
+        let Some(mirror) = &course.found.route.mirror else {
+            return;
+        };
+        let (listener, cluster) = (&self.fitting.listener.name, &mirror.cluster);
+        setting.note(Notice {
+            tag: "proxy.mirror_dropped",
+            kind: cluster.to_string(),
+            text: format!(
+                "listener `{listener}`: a request was not copied to cluster `{cluster}`: {why}"
+            ),
+        });
+    }
+}
+
 /// Sends a copy of a request to a host of the cluster, and drops what it answers. A copy that
 /// fails is not sent again.
-pub(super) async fn send<S: Setting>(
-    setting: Rc<S>,
-    cluster: ClusterName,
-    message: Vec<u8>,
-    asked: Asked,
-) {
+async fn send<S: Setting>(setting: Rc<S>, cluster: ClusterName, message: Vec<u8>, asked: Asked) {
     let sent = async {
         let picked = setting
             .hosts()

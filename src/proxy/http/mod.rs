@@ -17,8 +17,10 @@ mod reply;
 mod serve;
 mod setting;
 mod spare;
+mod trace;
 mod transfer;
 mod trouble;
+mod unheard;
 
 pub use serve::{Served, Tunnel, serve};
-pub use setting::{Addresses, Connection, Fitting, Goodbye, Notice, Setting};
+pub use setting::{Addresses, Aside, Connection, Fitting, Goodbye, Notice, Setting};

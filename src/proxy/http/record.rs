@@ -1,7 +1,8 @@
 //! What is remembered of a request until it has been logged.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -9,6 +10,8 @@ use crate::cluster::Host;
 use crate::name::ClusterName;
 use crate::route::Flags;
 use crate::telemetry::counters::HttpCounters;
+
+use super::trace::trace_id;
 
 /// What is remembered of a request until it has been logged.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(super) struct Record {
     pub(super) reset: bool,
     /// The request's number in this process.
     pub(super) id: u64,
+    /// Once somebody has asked.
+    trace_id: OnceCell<String>,
 }
 
 /// Who answered a request.
@@ -67,7 +72,19 @@ impl Record {
             origin: Origin::Upstream,
             reset: false,
             id,
+            trace_id: OnceCell::new(),
         }
+    }
+
+    /// What finds this request in other logs.
+    pub(super) fn trace_id(&self) -> &str {
+        self.trace_id.get_or_init(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let begun = now
+                .unwrap_or_default()
+                .saturating_sub(self.started.elapsed());
+            trace_id(begun.as_millis())
+        })
     }
 
     /// Of the time until `finished`, what the proxy took itself: until the request had gone out,

@@ -1,15 +1,16 @@
 //! Local replies: answers that the proxy makes itself.
 
 use std::future::poll_fn;
-use std::time::Duration;
+use std::io;
+use std::task::{Poll, ready};
 
-use crate::config::Causes;
-use crate::protocol::http1::{Fields, Framing, Refusal, standard_reason, write_status_line};
+use crate::config::{Causes, Deadlines};
+use crate::net::Stream;
+use crate::protocol::http1::{Fields, Framing, standard_reason, write_status_line};
 
-use super::exchange::After;
+use super::pace::Pace;
 use super::transfer::Unsent;
 use super::trouble::Trouble;
-use super::{Connection, Setting};
 
 /// The field that names the cause of a local reply.
 pub(super) const CAUSE: &str = "x-banyan-cause";
@@ -65,8 +66,36 @@ impl LocalReply {
         reply.typed()
     }
 
+    /// Sends it, at the pace at which responses have to be taken.
+    ///
+    /// # Errors
+    ///
+    /// When it did not wholly go out.
+    pub(super) async fn send(
+        &self,
+        stream: &Stream,
+        ends: Ends,
+        method: Asked,
+        deadlines: Deadlines,
+    ) -> io::Result<()> {
+        let mut unsent = Unsent::default();
+        self.write(unsent.buffer(), ends, method);
+        let length = unsent.len() as u64;
+        let mut pace = Pace::new(deadlines);
+        poll_fn(|cx| {
+            if let Poll::Ready(sent) = unsent.poll_flush(cx, stream) {
+                return Poll::Ready(sent);
+            }
+            let left = unsent.len() as u64;
+            let taken = || length.saturating_sub(left + stream.unacknowledged());
+            ready!(pace.poll_too_slow(cx, taken, true));
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await
+    }
+
     /// Appends it to `out` as it goes over the wire.
-    pub(super) fn write(&self, out: &mut Vec<u8>, ends: Ends, method: Asked) {
+    fn write(&self, out: &mut Vec<u8>, ends: Ends, method: Asked) {
         write_status_line(out, self.status, standard_reason(self.status).as_bytes());
         self.fields.write_to(out);
         // Neither has a body, nor a length (RFC 9110 sections 15.2, 15.3.5, 15.4.5).
@@ -121,31 +150,4 @@ fn cause(trouble: &Trouble) -> String {
         _ => '?',
     });
     printable.take(LONGEST).collect()
-}
-
-/// Answers what is no request, and ends the connection.
-pub(super) async fn refuse<S: Setting>(connection: &Connection<S>, refusal: &Refusal) -> After {
-    answer(connection, &Trouble::Refused(*refusal)).await
-}
-
-/// Answers a head that does not end, and ends the connection.
-pub(super) async fn too_slow<S: Setting>(connection: &Connection<S>) -> After {
-    answer(connection, &Trouble::TooSlow).await
-}
-
-/// Answers where there is no request, and ends the connection.
-async fn answer<S: Setting>(connection: &Connection<S>, trouble: &Trouble) -> After {
-    let fitting = connection.setting.fitting();
-    let causes = fitting.proxy().map_or(Causes::Hidden, |proxy| proxy.causes);
-    let reply = LocalReply::of(trouble, causes);
-    let mut unsent = Unsent::default();
-    reply.write(unsent.buffer(), Ends::Yes, Asked::Other);
-    let counters = connection.setting.counters();
-    counters.begin();
-    counters.end(reply.status, Duration::ZERO, Duration::ZERO);
-    connection.flow.add_sent(reply.body.len());
-    match poll_fn(|cx| unsent.poll_flush(cx, &connection.stream)).await {
-        Ok(()) => After::Linger,
-        Err(_) => After::Close,
-    }
 }

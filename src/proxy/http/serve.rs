@@ -14,8 +14,8 @@ use crate::protocol::http1::{HeadLimits, Parsed, Refusal, Request};
 
 use super::exchange::{After, Exchange, Received};
 use super::linger::linger;
-use super::reply;
 use super::spare::Lent;
+use super::unheard;
 use super::{Connection, Setting};
 
 /// How a connection left HTTP.
@@ -43,9 +43,10 @@ pub struct Tunnel {
 /// What came from a downstream that was waited for.
 enum Heard {
     Request(Received),
-    Refused(Refusal),
-    /// A head was begun and not ended in time.
-    Slow,
+    /// What came is no request; when that began.
+    Refused(Refusal, Instant),
+    /// A head was begun then, and not ended in time.
+    Slow(Instant),
     /// Nothing will come: closed, reset, or said goodbye to.
     Nothing,
 }
@@ -65,8 +66,10 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
         rest = Rest::Between;
         let after = match heard {
             Heard::Request(received) => Box::pin(Exchange::run(&connection, received)).await,
-            Heard::Refused(refusal) => Box::pin(reply::refuse(&connection, &refusal)).await,
-            Heard::Slow => Box::pin(reply::too_slow(&connection)).await,
+            Heard::Refused(refusal, since) => {
+                Box::pin(unheard::refuse(&connection, refusal, since)).await
+            }
+            Heard::Slow(since) => Box::pin(unheard::too_slow(&connection, since)).await,
             Heard::Nothing => return Served::Closed,
         };
         match after {
@@ -126,7 +129,7 @@ async fn next<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>, rest
         if let Some(heard) = heard {
             return heard;
         }
-    } else if let Some(heard) = parse(connection, unread) {
+    } else if let Some(heard) = parse(connection, unread, None) {
         unread.clear();
         return heard;
     }
@@ -170,7 +173,7 @@ fn poll_first<S: Setting>(
         if input.is_empty() {
             return Poll::Ready(Some(Heard::Nothing));
         }
-        let heard = parse(connection, input);
+        let heard = parse(connection, input, None);
         if heard.is_none() {
             unread.extend_from_slice(input);
         }
@@ -185,6 +188,7 @@ async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u
         .fitting()
         .proxy()
         .and_then(|proxy| proxy.deadlines.head);
+    let since = Instant::now();
     let rest = async {
         loop {
             let before = unread.len();
@@ -196,14 +200,14 @@ async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u
             let is_news =
                 memchr(b'\n', &unread[before..]).is_some() || unread.len() > before + 1024;
             if (is_news || unread.len() >= head_limit(connection))
-                && let Some(heard) = parse(connection, unread)
+                && let Some(heard) = parse(connection, unread, Some(since))
             {
                 return heard;
             }
         }
     };
     let heard = match deadline {
-        Some(deadline) => timeout(deadline, rest).await.unwrap_or(Heard::Slow),
+        Some(deadline) => timeout(deadline, rest).await.unwrap_or(Heard::Slow(since)),
         None => rest.await,
     };
     unread.clear();
@@ -228,8 +232,13 @@ fn poll_more<S: Setting>(
     })
 }
 
-/// Reads a head at the beginning of `input`; `None` when it is not whole.
-fn parse<S: Setting>(connection: &Connection<S>, input: &[u8]) -> Option<Heard> {
+/// Reads a head at the beginning of `input`, which began to come just now or at `since`; `None`
+/// when it is not whole.
+fn parse<S: Setting>(
+    connection: &Connection<S>,
+    input: &[u8],
+    since: Option<Instant>,
+) -> Option<Heard> {
     let fitting = connection.setting.fitting();
     // It was changed into another kind of listener: new connections see to that.
     let Some(HttpProxy { limits, .. }) = fitting.proxy() else {
@@ -248,6 +257,9 @@ fn parse<S: Setting>(connection: &Connection<S>, input: &[u8]) -> Option<Heard> 
             at: Instant::now(),
             fitting,
         })),
-        Err(refusal) => Some(Heard::Refused(refusal)),
+        Err(refusal) => {
+            let since = since.unwrap_or_else(Instant::now);
+            Some(Heard::Refused(refusal, since))
+        }
     }
 }

@@ -52,13 +52,22 @@ pub trait Setting: 'static {
     );
 
     /// Runs work that no request waits for. More of it than the lane has room for is dropped.
-    fn run_aside(&self, work: Pin<Box<dyn Future<Output = ()>>>);
+    fn run_aside(&self, work: Pin<Box<dyn Future<Output = ()>>>) -> Aside;
 
     /// Brings a host before its judge that failed too often.
     fn suspect(&self, suspicion: Suspicion);
 
     /// Tells of something that may happen to every request.
     fn note(&self, trouble: Notice);
+}
+
+/// What became of work that no request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// It runs.
+    Runs,
+    /// There was no room for it.
+    Dropped,
 }
 
 /// Something that went wrong with a request, for the log.

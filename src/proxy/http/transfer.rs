@@ -183,6 +183,12 @@ impl Transfer {
         self.payload
     }
 
+    /// How much of it the sink has taken, near enough: what is on its way there counts as not taken.
+    pub(super) fn taken(&self, sink: &Stream) -> u64 {
+        let on_the_way = self.unsent.len() as u64 + sink.unacknowledged();
+        self.payload.saturating_sub(on_the_way)
+    }
+
     /// Whether the whole body has come, though perhaps not gone.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
@@ -331,6 +337,49 @@ pub(super) fn measure(body: Body, input: &[u8]) -> Option<(u64, usize)> {
             Progress::End => return Some((payload, used)),
             Progress::More if step.consumed == 0 => return None,
             Progress::More => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::net::testing::tcp;
+
+    #[actix::test]
+    async fn what_lies_in_the_kernel_is_not_taken() {
+        const LENGTH: usize = 4 << 20;
+        let (ours, mut peer) = tcp().await;
+        let mut transfer = Transfer::new(
+            Body::Length(LENGTH as u64),
+            Framing::Length(LENGTH as u64),
+            None,
+        );
+        transfer.feed(&vec![b'x'; LENGTH]).unwrap();
+        let send = async |transfer: &mut Transfer| {
+            std::future::poll_fn(|cx| Poll::Ready(transfer.unsent.poll_flush(cx, &ours))).await
+        };
+        while !transfer.unsent.is_torn() {
+            assert!(send(&mut transfer).await.is_pending());
+            tokio::task::yield_now().await;
+        }
+
+        let arrived = transfer.taken(&ours);
+        let left = transfer.unsent.len() as u64;
+        assert!(arrived < LENGTH as u64 - left, "{arrived}, {left}");
+        let mut received = vec![0; LENGTH];
+        let (mut sent, mut read) = (Poll::Pending, 0);
+        while read < LENGTH {
+            read += peer.read(&mut received[read..]).await.unwrap();
+            if sent.is_pending() {
+                sent = send(&mut transfer).await.map(drop);
+            }
+        }
+
+        while transfer.taken(&ours) < LENGTH as u64 {
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -101,12 +101,16 @@ pub(crate) static HTTP1: Schema = Schema {
         now("max_request_body_size", INT),
         now("body_min_rate", UINT32),
         now("connect", Shape::Text),
+        now("continue_timeout", DURATION),
         now("deadlines", Shape::Text),
         now("head_timeout", DURATION),
+        // Each connection may hold as much.
+        now("kept_body_size", Shape::Integer(0, 16 << 20)),
         now("max_headers", Shape::Integer(1, 65_535)),
         now("reply_cause", Shape::Bool),
         // Where the protocol is written as `X`.
         now("sub_protocol", Shape::Text),
+        now("upstream_silence_timeout", DURATION),
     ],
 };
 

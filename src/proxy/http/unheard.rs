@@ -1,0 +1,73 @@
+//! What is no request: a head that is refused, or that does not end in time.
+
+use tokio::time::Instant;
+
+use crate::config::Causes;
+use crate::protocol::http1::{Refusal, Request};
+
+use super::exchange::After;
+use super::facts::{Path, Subject};
+use super::record::{Origin, Record};
+use super::reply::{Asked, Ends, LocalReply};
+use super::trouble::Trouble;
+use super::{Connection, Setting, access};
+
+/// Answers what is no request, and ends the connection. It began at `since`.
+pub(super) async fn refuse<S: Setting>(
+    connection: &Connection<S>,
+    refusal: Refusal,
+    since: Instant,
+) -> After {
+    answer(connection, &Trouble::Refused(refusal), since).await
+}
+
+/// Answers a head that does not end, and ends the connection. It began at `since`.
+pub(super) async fn too_slow<S: Setting>(connection: &Connection<S>, since: Instant) -> After {
+    answer(connection, &Trouble::TooSlow, since).await
+}
+
+/// It is counted and logged as a request of which nothing is known.
+async fn answer<S: Setting>(
+    connection: &Connection<S>,
+    trouble: &Trouble,
+    since: Instant,
+) -> After {
+    let setting = &connection.setting;
+    setting.counters().begin();
+    let fitting = setting.fitting();
+    let proxy = fitting.proxy();
+    let causes = proxy.map_or(Causes::Hidden, |proxy| proxy.causes);
+    let deadlines = proxy.map(|proxy| proxy.deadlines).unwrap_or_default();
+    let mut record = Record::new(since, setting.next_id());
+    let reply = LocalReply::of(trouble, causes);
+    record.status = reply.status;
+    record.origin = Origin::Local;
+    record.flags |= trouble.flags();
+    let sent = reply.send(&connection.stream, Ends::Yes, Asked::Other, deadlines);
+    let after = match sent.await {
+        Ok(()) => {
+            record.body_sent = reply.body.len() as u64;
+            connection.flow.add_sent(reply.body.len());
+            After::Linger
+        }
+        Err(_) => {
+            record.reset = true;
+            After::Reset
+        }
+    };
+    if !fitting.listener.access_logs.is_empty() {
+        let subject = Subject {
+            request: &Request::default(),
+            path: &Path::AsItCame,
+            record: &record,
+            response: None,
+            fitting: &fitting,
+            connection,
+        };
+        setting.log(&fitting, &mut |format, line| {
+            access::write(&subject, format, line);
+        });
+    }
+    record.count(setting.counters());
+    after
+}
