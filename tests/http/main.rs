@@ -13,6 +13,8 @@ mod bytes;
 mod counting;
 mod early;
 mod edits;
+mod failing;
+mod falling;
 mod filters;
 mod front;
 mod hyper_client;

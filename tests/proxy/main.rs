@@ -3,6 +3,7 @@
 
 mod altering;
 mod changes;
+mod failing;
 mod life;
 mod relaying;
 mod sharing;
