@@ -3,7 +3,8 @@
 //! A [`HostSet`] is an immutable snapshot, a [`Balance`] chooses from one, and a [`Lease`] is a
 //! choice that counts. The counts ([`Load`]) are shared by all workers and by successive
 //! snapshots, so least-loaded is least-loaded in the process; so are those of the whole cluster
-//! ([`Limits`]), which say when it is full.
+//! ([`Limits`]), which say when it is full. [`Streak`] and [`Schedule`] say what the probes of a
+//! host come to, and when it is probed.
 
 mod balance;
 mod conduct;
@@ -13,6 +14,8 @@ mod host_set;
 mod limits;
 mod load;
 mod outlier;
+mod schedule;
+mod streak;
 
 pub use balance::Balance;
 pub use conduct::{Conduct, Row};
@@ -22,3 +25,5 @@ pub use host_set::{HostSet, Standing};
 pub use limits::{Limits, Permit};
 pub use load::{Lease, Load, Work};
 pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};
+pub use schedule::{Pace, Schedule, after};
+pub use streak::{Outcome, Streak, Thresholds};

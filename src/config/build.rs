@@ -41,6 +41,7 @@ impl Cluster {
             name: name.into(),
             balancer: Balancer::default(),
             connect_timeout: Self::CONNECT_TIMEOUT,
+            health_check: None,
             hosts: hosts.into_iter().collect(),
             idle_timeout: None,
             limits: Limits::default(),

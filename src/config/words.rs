@@ -55,6 +55,7 @@ fn cluster_words(from: &Cluster, to: &Cluster) -> Vec<String> {
             from.connect_timeout != to.connect_timeout,
         ),
         ("idle_timeout", from.idle_timeout != to.idle_timeout),
+        ("health_check", from.health_check != to.health_check),
         ("circuit_breakers", from.limits != to.limits),
         ("mark", from.mark != to.mark),
         (

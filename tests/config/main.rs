@@ -6,6 +6,7 @@ mod bad;
 mod docs;
 mod documents;
 mod examples;
+mod health;
 mod http;
 mod plans;
 mod schema;

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod filter;
+mod health_check;
 mod http;
 mod outliers;
 mod pattern;
@@ -27,6 +28,7 @@ pub use filter::{
     Access, Fault, FieldAfter, IpAccess, MetadataRule, MetadataWhen, PayloadLimit, RouteFilters,
     StreamFilter,
 };
+pub use health_check::{EventFormat, EventLog, HealthCheck, HttpProbe, Probe};
 pub use http::{
     AccessFormat, AccessLog, Causes, Connect, Deadlines, HttpLimits, HttpProxy, Piece, Target,
 };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::directory::each_file;
+use super::health_check::health_check;
 use super::host::{DefaultPort, hosts};
 use super::outliers::{outlier_detection, panic_threshold};
 use super::{Scope, exclusive};
@@ -98,6 +99,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
     let idle_timeout = scope.duration(at, "idle_timeout");
     let limits = limits(at, scope);
     let outlier_detection = outlier_detection(at, scope);
+    let health_check = health_check(at, scope);
     let mark = at
         .integer("mark")
         .and_then(|(mark, _)| u32::try_from(mark).ok());
@@ -107,6 +109,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
         connect_timeout: connect_timeout
             .filter(|t| !t.is_zero())
             .unwrap_or(Cluster::CONNECT_TIMEOUT),
+        health_check,
         hosts,
         idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
         limits,

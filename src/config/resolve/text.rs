@@ -29,9 +29,7 @@ pub(super) fn pattern(text: &str, at: &Cursor<'_>, scope: &mut Scope<'_>) -> Opt
 
 /// A field's name in lower case; an error says that it is none.
 pub(super) fn field_name(name: &str, at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<String> {
-    // RFC 9110, section 5.6.2.
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !name.is_empty() && name.bytes().all(is_token) {
+    if is_token(name) {
         return Some(name.to_ascii_lowercase());
     }
     let diagnostic = at.error(Code::BadHeader, "this is no name of a header field");
@@ -41,6 +39,12 @@ pub(super) fn field_name(name: &str, at: &Cursor<'_>, scope: &mut Scope<'_>) -> 
             .accepted("letters, digits and !#$%&'*+-.^_`|~"),
     );
     None
+}
+
+/// Whether it is a token, as names of fields and methods are (RFC 9110, section 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 /// A text that may stand in a field's value; an error says that it may not.

@@ -24,7 +24,7 @@ pub(crate) static CLUSTER: Schema = Schema {
         never("conn_buffer_limit_bytes", UINT32),
         now("mark", UINT32),
         now("circuit_breakers", Shape::List(&Shape::Object(&LIMITS))),
-        later_if("health_check", Shape::Object(&HEALTH_CHECK), "service_name"),
+        now("health_check", Shape::Object(&HEALTH_CHECK)),
         never("spec", Shape::Object(&SPEC)),
         later_if(
             "lb_subset_config",
@@ -85,10 +85,31 @@ static HEALTH_CHECK: Schema = Schema {
         now("initial_delay_seconds", DURATION),
         now("healthy_threshold", UINT32),
         now("unhealthy_threshold", UINT32),
-        now("check_config", Shape::Map(&Shape::Free)),
+        now("check_config", Shape::Object(&CHECK_CONFIG)),
         now("event_log_path", Shape::Text),
+        now("event_log_format", Shape::Text),
         now("common_callbacks", TEXTS),
     ],
+};
+
+static CHECK_CONFIG: Schema = Schema {
+    keys: &[now("http_check_config", Shape::Object(&HTTP_CHECK))],
+};
+
+static HTTP_CHECK: Schema = Schema {
+    keys: &[
+        now("port", INT),
+        now("timeout", DURATION),
+        now("path", Shape::Text),
+        now("method", Shape::Text),
+        now("scheme", Shape::Text),
+        now("domain", Shape::Text),
+        now("codes", Shape::List(&Shape::Object(&CODES))),
+    ],
+};
+
+static CODES: Schema = Schema {
+    keys: &[now("Start", INT), now("End", INT)],
 };
 
 static SPEC: Schema = Schema {
