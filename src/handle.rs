@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::actor::root::{
     self, ApplyError, ChangeHosts, Drift, Entry, Outcome, Running, Terms, Want,
 };
+use crate::actor::subscribers::{HealthTurned, Subscription};
 use crate::actor::view::Overview;
 use crate::cluster::Health;
 use crate::config::{self, Change, Configuration, Edit, HostAddress};
@@ -149,6 +150,22 @@ impl ProxyHandle {
         health: Health,
     ) -> Result<bool, ApplyError> {
         self.root.set_health(cluster.into(), address, health).await
+    }
+
+    /// Tells `recipient` from now on each time that the health of a host turns, until its actor has
+    /// stopped.
+    ///
+    /// Nothing waits for a subscriber: what finds its mailbox full it misses, and
+    /// [`Subscription::missed`] counts.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Ended`] when the proxy has ended.
+    pub async fn subscribe_health(
+        &self,
+        recipient: actix::Recipient<HealthTurned>,
+    ) -> Result<Subscription, ApplyError> {
+        self.root.subscribe_health(recipient).await
     }
 
     /// Stops accepting, lets connections end for at most `deadline`, then ends the proxy.

@@ -86,6 +86,7 @@ use crate::actor::root::Want;
 pub use crate::actor::root::{
     ApplyError, Drift, Entry, Journal, Keeping, Outcome, Running, Source, Terms, Trial,
 };
+pub use crate::actor::subscribers::{HealthTurned, Subscription};
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
 pub use crate::cluster::{Health, Reason};
 pub use crate::config::{Change, Configuration, HostAddress, Plan};

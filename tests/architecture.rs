@@ -31,7 +31,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ),
     (
         "actix",
-        &["actor", "cli", "lib", "main"],
+        &["actor", "cli", "handle", "lib", "main"],
         "only actors have mailboxes",
     ),
     (

@@ -1,8 +1,9 @@
 //! The only writer of every cluster's host set.
 //!
-//! In: changes of the plan from the root; turns of health; hosts that fail, from any worker. Out: a
-//! new [`Snapshot`] in the cluster's slot of the [`Shelf`], which every worker reads without asking.
-//! The shelf belongs to the root, so a crash here loses neither hosts nor health nor counts.
+//! In: changes of the plan from the root; turns of health from it and from health checkers; hosts that
+//! fail, from any worker. Out: a new [`Snapshot`] in the cluster's slot of the [`Shelf`], which every
+//! worker reads without asking; each turn, to those who have subscribed. The shelf belongs to the
+//! root, so a crash here loses neither hosts nor health nor counts.
 
 mod ejections;
 
@@ -11,13 +12,16 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::actor::logger;
 use crate::actor::slot::{Slot, Unavailable};
+use crate::actor::subscribers::{self, Subscribers};
 use crate::actor::supervisor::{Life, run};
 use crate::cluster::{Health, Host, HostSet, Limits, Reason, Standing};
 use crate::config;
 use crate::name::ClusterName;
+use crate::telemetry::checks::CheckCounters;
 use ejections::Returns;
 
 /// Reports that may wait; a host whose report is refused comes up again.
@@ -32,16 +36,53 @@ pub(crate) struct Snapshot {
     pub hosts: Arc<HostSet>,
     /// What it carries, whatever its settings and hosts become.
     pub limits: Arc<Limits>,
+    /// What its health check counted, likewise.
+    pub checks: Arc<CheckCounters>,
+    /// Told when settings or hosts have become others; a turn of health is no news here.
+    pub renewed: Arc<watch::Sender<()>>,
 }
 
 impl Snapshot {
+    pub(super) fn new(settings: Arc<config::Cluster>) -> Self {
+        Self {
+            hosts: Arc::new(ruled(HostSet::new(&settings.hosts), &settings)),
+            settings,
+            limits: Arc::default(),
+            checks: Arc::default(),
+            renewed: Arc::new(watch::Sender::new(())),
+        }
+    }
+
+    /// The next one, with other settings, and the hosts that they name.
+    fn with_settings(&self, settings: Arc<config::Cluster>) -> Self {
+        let hosts = ruled(self.hosts.with_hosts(&settings.hosts), &settings);
+        Self {
+            settings,
+            ..self.with_hosts(hosts)
+        }
+    }
+
     /// The same cluster with other hosts.
     fn with_hosts(&self, hosts: HostSet) -> Self {
         Self {
             settings: Arc::clone(&self.settings),
             hosts: Arc::new(hosts),
             limits: Arc::clone(&self.limits),
+            checks: Arc::clone(&self.checks),
+            renewed: Arc::clone(&self.renewed),
         }
+    }
+
+    /// The next one, after a word for or against a host; `None` when it is no news.
+    fn turned(&self, turn: &HealthTurned) -> Option<Self> {
+        let host = self.hosts.find(&turn.address)?;
+        // A check that has gone meanwhile has nothing to say any more.
+        let is_heard = turn.reason != Reason::FailedCheck || self.settings.health_check.is_some();
+        let is_news = host.flags().of(turn.reason) != turn.health;
+        (is_heard && is_news).then(|| {
+            let hosts = &self.hosts;
+            self.with_hosts(hosts.with_health(&turn.address, turn.reason, turn.health))
+        })
     }
 }
 
@@ -77,15 +118,17 @@ impl Shelf {
     }
 }
 
-/// Starts the actor, fills `slot` with the door to it, and writes to `shelf`.
+/// Starts the actor, fills `slot` with the door to it, writes to `shelf`, and tells `subscribers`.
 pub(super) fn start(
     shelf: Shelf,
+    subscribers: Subscribers,
     log: slog::Logger,
     logger: Slot<logger::Handle>,
     slot: &Slot<Handle>,
 ) -> Life {
     let (address, life) = run(|_| Clusters {
         shelf,
+        subscribers,
         log,
         logger,
         returns: Returns::default(),
@@ -152,8 +195,22 @@ pub(super) struct HealthTurned {
     pub health: Health,
 }
 
+impl HealthTurned {
+    /// What subscribers hear of it, when the host is of this health after it.
+    fn told(self, health: Health) -> subscribers::HealthTurned {
+        subscribers::HealthTurned {
+            cluster: self.cluster,
+            address: self.address,
+            reason: self.reason,
+            says: self.health,
+            health,
+        }
+    }
+}
+
 struct Clusters {
     shelf: Shelf,
+    subscribers: Subscribers,
     /// Where turns are written.
     log: slog::Logger,
     /// Where goes what may happen very often.
@@ -179,6 +236,37 @@ impl Clusters {
             _ => {}
         }
     }
+
+    /// The same after something has begun, or ceased, to speak against a host; says so.
+    fn publish_turn(&self, current: &Current, after: Snapshot, turn: HealthTurned) {
+        let host = after.hosts.find(&turn.address);
+        let health = host.map_or(turn.health, |host| host.health());
+        self.publish(current, after);
+        self.subscribers.tell(&turn.told(health));
+    }
+
+    /// The same after a change of settings or hosts, which may have taken back what was said of
+    /// hosts that stay.
+    fn publish_settings(&self, current: &Current, after: Snapshot) {
+        let (before, renewed) = (current.load_full(), Arc::clone(&after.renewed));
+        self.publish(current, after);
+        renewed.send_replace(());
+        let after = current.load();
+        for was in before.hosts.hosts() {
+            for reason in was.flags().reasons() {
+                let is = after.hosts.find(was.address()).filter(|is| is.is(was));
+                if let Some(is) = is.filter(|is| is.flags().of(reason) == Health::Healthy) {
+                    let turn = HealthTurned {
+                        cluster: after.settings.name.clone(),
+                        address: was.address().clone(),
+                        reason,
+                        health: Health::Healthy,
+                    };
+                    self.subscribers.tell(&turn.told(is.health()));
+                }
+            }
+        }
+    }
 }
 
 impl Actor for Clusters {
@@ -202,23 +290,11 @@ impl Handler<Put> for Clusters {
         for settings in changed {
             if let Some(current) = shelf.get(&settings.name) {
                 let before = current.load();
-                let hosts = before.hosts.with_hosts(&settings.hosts);
-                let hosts = ruled(hosts, &settings);
-                let limits = Arc::clone(&before.limits);
-                let after = Snapshot {
-                    settings,
-                    hosts: Arc::new(hosts),
-                    limits,
-                };
-                self.publish(current, after);
+                let after = before.with_settings(settings);
+                self.publish_settings(current, after);
             } else {
-                let hosts = Arc::new(ruled(HostSet::new(&settings.hosts), &settings));
                 let name = settings.name.clone();
-                let snapshot = Snapshot {
-                    settings,
-                    hosts,
-                    limits: Arc::default(),
-                };
+                let snapshot = Snapshot::new(settings);
                 shelf.insert(name, Arc::new(ArcSwap::from_pointee(snapshot)));
             }
         }
@@ -226,9 +302,13 @@ impl Handler<Put> for Clusters {
     }
 }
 
-/// The hosts by the rules that these settings have for all of them.
+/// The hosts by the rules that these settings have for all of them. Nobody would ever take back what
+/// a check, or a judge, that has gone has said.
 fn ruled(hosts: HostSet, settings: &config::Cluster) -> HostSet {
-    let hosts = hosts.with_panic_threshold(settings.panic_threshold);
+    let mut hosts = hosts.with_panic_threshold(settings.panic_threshold);
+    if settings.health_check.is_none() {
+        hosts = hosts.without(Reason::FailedCheck);
+    }
     match settings.outlier_detection {
         Some(_) => hosts,
         None => hosts.pardoned(),
@@ -266,10 +346,9 @@ impl Handler<HealthTurned> for Clusters {
             // Who is said to be well again need not wait until its rest is over.
             host.load().forgive();
         }
-        let hosts = before
-            .hosts
-            .with_health(&turn.address, turn.reason, turn.health);
-        self.publish(&current, before.with_hosts(hosts));
+        if let Some(after) = before.turned(&turn) {
+            self.publish_turn(&current, after, turn);
+        }
         true
     }
 }
@@ -286,7 +365,13 @@ mod tests {
     #[actix::test]
     async fn what_a_cluster_carries_outlives_every_change_of_it() {
         let (shelf, slot) = (Shelf::default(), Slot::default());
-        let _life = start(shelf.clone(), log(), Slot::default(), &slot);
+        let _life = start(
+            shelf.clone(),
+            Subscribers::default(),
+            log(),
+            Slot::default(),
+            &slot,
+        );
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let host = Host::new(address.into());
         let mut settings = Cluster::new("origins", [host.clone()]);

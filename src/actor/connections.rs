@@ -231,7 +231,6 @@ mod tests {
     use crate::actor::setting::Numbers;
     use crate::actor::slot::Slot;
     use crate::actor::{cluster, listeners};
-    use crate::cluster::HostSet;
     use crate::config::{self, Bind, Listener};
     use crate::proxy::http::Fitting;
     use crate::telemetry::access_log::WorkerLines;
@@ -284,12 +283,7 @@ mod tests {
     fn directory(origin: &TcpListener) -> (Directory, Life) {
         let host = config::Host::from(origin.local_addr().unwrap());
         let settings = Arc::new(config::Cluster::new("origins", [host]));
-        let hosts = Arc::new(HostSet::new(&settings.hosts));
-        let current = Arc::new(ArcSwap::from_pointee(Snapshot {
-            settings,
-            hosts,
-            limits: Arc::default(),
-        }));
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings)));
         let directory = Directory::default();
         let life = cluster::start(current, &directory.enter("origins".into()));
         (directory, life)

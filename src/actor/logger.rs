@@ -1,8 +1,9 @@
-//! Writes the events of the data path, each kind at most once a second.
+//! Writes the events of the data path, each kind at most once a second, and what health checks find.
 //!
-//! In: [`Event`]s from any worker, refused when its mailbox is full. Out: log lines. The first
-//! event of a kind is written at once; those like it within the next second are counted and said
-//! in one line, so that a dead upstream or a lack of descriptors leaves the log readable.
+//! In: [`Event`]s from any worker, refused when its mailbox is full; the result of each health check,
+//! whose sender waits for room. Out: log lines. The first event of a kind is written at once; those
+//! like it within the next second are counted and said in one line, so that a dead upstream or a
+//! lack of descriptors leaves the log readable. Every result has its line.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,9 +11,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::Level;
 
-use crate::actor::slot::Slot;
+use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
-use crate::telemetry::access_log::AccessLogs;
+use crate::config::EventFormat;
+use crate::telemetry::access_log::{AccessLogs, Lines, Log};
+use crate::telemetry::health_log::Checked;
 
 /// How long events of one kind are gathered into one line.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -41,6 +44,20 @@ impl Handle {
     pub(super) fn note(&self, event: Event) {
         let _ = self.0.try_send(event);
     }
+}
+
+/// Hands the result of a health check over; waits for room, and for the next life if need be.
+///
+/// # Errors
+///
+/// [`Unavailable`] when the actor did not come back in time; then the result is not written.
+pub(super) async fn write_checked(
+    logger: &Slot<Handle>,
+    checked: Checked,
+    log: Option<(Log, EventFormat)>,
+) -> Result<(), Unavailable> {
+    let result = CheckResult { checked, log };
+    logger.ask(|handle| handle.0.send(result.clone())).await
 }
 
 /// Something that happened on the data path and may happen very often.
@@ -120,6 +137,50 @@ impl Handler<Event> for Logger {
         write(&self.log, event.level, event.tag, &event.text);
         self.recent.insert(key.clone(), (event, 0));
         ctx.run_later(WINDOW, move |this, ctx| this.summarise(key, ctx));
+    }
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+struct CheckResult {
+    checked: Checked,
+    log: Option<(Log, EventFormat)>,
+}
+
+impl CheckResult {
+    fn write_event(&self) {
+        if let Some((log, format)) = &self.log {
+            // Dropped at once, which hands the line over: results are few, and waited for.
+            Lines::new(log).write(|line| match format {
+                EventFormat::Text => self.checked.write_text(line),
+                EventFormat::Json => self.checked.write_json(line),
+            });
+        }
+    }
+}
+
+impl Handler<CheckResult> for Logger {
+    type Result = ();
+
+    fn handle(&mut self, result: CheckResult, _: &mut Context<Self>) {
+        let Checked {
+            host,
+            passed,
+            changed,
+            ..
+        } = &result.checked;
+        // In MOSN's order.
+        match (passed, changed) {
+            (true, true) => {
+                result.write_event();
+                slog::info!(self.log, "[health check] host {host} is healthy"; "tag" => "upstream");
+            }
+            (false, true) => {
+                slog::info!(self.log, "[health check] host {host} is unhealthy"; "tag" => "upstream");
+                result.write_event();
+            }
+            (_, false) => result.write_event(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Who sends what to whom is one table, in `ARCHITECTURE.md`.
 
 mod acceptor;
+mod checks;
 mod cluster;
 mod clusters;
 mod connection;
@@ -10,6 +11,7 @@ mod connections;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;
 mod hall;
+mod health_checker;
 mod lane;
 mod listeners;
 mod logger;
@@ -17,6 +19,7 @@ pub mod root;
 mod routers;
 mod setting;
 mod slot;
+pub mod subscribers;
 pub mod supervisor;
 mod threads;
 pub mod view;

@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::listeners::Post;
 use crate::actor::supervisor::Node;
-use crate::cluster::{Health, Host, Standing};
+use crate::cluster::{Health, Host, Reason, Standing};
 use crate::name::{ClusterName, ListenerName};
+use crate::telemetry::checks::CheckTotals;
 use crate::telemetry::counters::{HttpTotals, ListenerTotals};
 
 /// Everything at one moment. Counts are read while they change, so they need not add up.
@@ -62,8 +63,20 @@ pub struct ClusterView {
     pub name: ClusterName,
     /// Whether so few hosts are healthy that all are used.
     pub panicking: bool,
+    /// What its health check counted, if it has one.
+    pub health_check: Option<CheckView>,
     /// Its hosts in the order of the host set.
     pub hosts: Vec<HostView>,
+}
+
+/// The health check of a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckView {
+    /// What its metrics are labelled with.
+    pub service_name: String,
+    /// What it counted.
+    #[serde(flatten)]
+    pub totals: CheckTotals,
 }
 
 /// One host of a cluster.
@@ -75,6 +88,8 @@ pub struct HostView {
     pub healthy: bool,
     /// Whether it is left out for a while because it failed its work.
     pub ejected: bool,
+    /// What speaks against it, when it may not.
+    pub reasons: Vec<Reason>,
     /// Its share.
     pub weight: u32,
     /// Connections that hold it now, those still being made included.
@@ -109,6 +124,7 @@ impl ClusterView {
             address: host.to_string(),
             healthy: host.health() == Health::Healthy,
             ejected: host.ejections().until().is_some(),
+            reasons: host.flags().reasons().collect(),
             weight: host.weight(),
             connections_active: host.load().active_connections(),
             connections_total: host.load().connections(),
@@ -121,7 +137,20 @@ impl ClusterView {
         Self {
             name: snapshot.settings.name.clone(),
             panicking: snapshot.hosts.standing() == Standing::Panic,
+            health_check: CheckView::of(snapshot),
             hosts: snapshot.hosts.hosts().iter().map(host).collect(),
         }
+    }
+}
+
+impl CheckView {
+    fn of(snapshot: &Snapshot) -> Option<Self> {
+        let settings = snapshot.settings.health_check.as_ref()?;
+        let passes = |host: &&Arc<Host>| host.flags().of(Reason::FailedCheck) == Health::Healthy;
+        let healthy = snapshot.hosts.hosts().iter().filter(passes).count();
+        Some(Self {
+            service_name: settings.service_name.clone(),
+            totals: snapshot.checks.totals(healthy as u64),
+        })
     }
 }

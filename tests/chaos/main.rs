@@ -10,18 +10,22 @@ mod support;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use banyan::actor::fault;
 use banyan::actor::supervisor::{Node, State};
 use banyan::{Plan, Proxy, ProxyHandle};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinHandle, spawn_local};
 
-use support::{Origin, active, address, cluster, exchange, listener, plan, proxy, soon, until};
+use support::{
+    Origin, active, address, cluster, exchange, listener, plan, proxy, refusing, soon, until,
+};
 
 /// Whoever holds it is the only test that runs.
 async fn alone() -> MutexGuard<'static, ()> {
@@ -166,6 +170,11 @@ async fn killing_clusters_costs_nothing() {
 }
 
 #[actix::test]
+async fn killing_the_health_checks_costs_nothing() {
+    kill_costs_nothing("health").await;
+}
+
+#[actix::test]
 async fn killing_listeners_costs_nothing() {
     kill_costs_nothing("Listeners").await;
 }
@@ -203,6 +212,84 @@ async fn killing_a_worker_costs_nothing() {
 #[actix::test]
 async fn killing_all_workers_at_once_costs_nothing() {
     kill_costs_nothing("workers").await;
+}
+
+/// A cluster whose second host refuses, checked often; each result has a line in `log`.
+fn checked(good: SocketAddr, dead: SocketAddr, log: &Path) -> serde_json::Value {
+    let mut cluster = cluster("LB_LEAST_CONNECTION", &[good, dead]);
+    cluster["health_check"] = json!({
+        "service_name": "s", "interval": "20ms", "initial_delay_seconds": "1ms",
+        "timeout": "10s", "unhealthy_threshold": 2, "healthy_threshold": 1000000,
+        "event_log_path": log, "event_log_format": "json",
+    });
+    cluster
+}
+
+/// How many results in a row the log counts of a host, in the order of its lines.
+fn counted(log: &Path, host: SocketAddr) -> Vec<u64> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    // The last line may still be being written.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines = whole.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line
+    });
+    let of_host = lines.filter(|line| line["host"] == host.to_string());
+    of_host
+        .map(|line| line["failures"].as_u64().unwrap())
+        .collect()
+}
+
+/// Kills what checks the health of hosts, or is told of it, again and again under load.
+async fn kill_while_checking(kind: &str) {
+    let _alone = alone().await;
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("health.log");
+    let (origin, dead) = (Origin::echoing().await, refusing().await);
+    let plan = plan(&[listener("app")], &[checked(origin.address, dead, &log)]);
+    let proxy = Proxy::default().workers(2).run(plan).await.unwrap();
+    let to = address(&proxy, "app").await;
+    let is_out = async || {
+        let overview = proxy.snapshot().await.unwrap();
+        let mut hosts = overview.clusters[0].hosts.iter();
+        let host = hosts.find(|host| host.address == dead.to_string());
+        !host.unwrap().healthy
+    };
+    until("the dead host is out", || async { is_out().await }).await;
+    let load = Load::start(to);
+
+    for _ in 0..5 {
+        let goal = counted(&log, dead).len() + 3;
+        until(kind, || async { fault::panic_one(kind) }).await;
+        until("the checks go on", || async {
+            counted(&log, dead).len() > goal
+        })
+        .await;
+        assert!(is_out().await, "{kind}: the dead host is back");
+    }
+
+    let goal = load.done.get() + 20;
+    until("the load goes on", || async { load.done.get() > goal }).await;
+    assert_eq!(load.stop().await, 0, "{kind}");
+    // No life began to count anew, though the last result of a life may be told twice, or not at all.
+    let counts = counted(&log, dead);
+    assert!(
+        counts.windows(2).all(|two| two[1] >= two[0]),
+        "{kind}: {counts:?}"
+    );
+    assert!(
+        counts.len() as u64 + 10 > *counts.last().unwrap(),
+        "{kind}: {counts:?}"
+    );
+    proxy.stop().await;
+    proxy.ended().await.unwrap();
+}
+
+#[actix::test]
+async fn killing_who_checks_hosts_loses_neither_health_nor_counts() {
+    for kind in ["HealthChecker", "health", "Clusters", "Cluster", "Logger"] {
+        kill_while_checking(kind).await;
+    }
 }
 
 #[actix::test]

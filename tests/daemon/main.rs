@@ -6,6 +6,7 @@ mod descriptors;
 mod drain;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod health;
 mod home;
 mod life;
 mod logs;

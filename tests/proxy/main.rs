@@ -4,6 +4,7 @@
 mod altering;
 mod changes;
 mod failing;
+mod health;
 mod life;
 mod relaying;
 mod sharing;

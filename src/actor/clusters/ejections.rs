@@ -12,10 +12,10 @@ use actix::prelude::*;
 use slog::Level;
 
 use crate::actor::logger::Event;
-use crate::cluster::{Host, HostSet, Spared, Suspicion, Verdict, judge};
+use crate::cluster::{Health, Host, HostSet, Reason, Spared, Suspicion, Verdict, judge};
 use crate::name::ClusterName;
 
-use super::{Clusters, Handle};
+use super::{Clusters, Handle, HealthTurned};
 
 impl Handle {
     /// Brings a host before its judge. The path of a connection never waits for that: a report
@@ -110,7 +110,8 @@ impl Clusters {
             .with_ejections(host.address(), ejections.returned(now));
         slog::info!(self.log, "host {host} of cluster `{name}` returns from its ejection";
             "tag" => "outlier");
-        self.publish(&current, before.with_hosts(hosts));
+        let turn = ejection(name, host, Health::Healthy);
+        self.publish_turn(&current, before.with_hosts(hosts), turn);
     }
 
     /// Says in the log that a host stays, once a second for each.
@@ -156,13 +157,23 @@ impl Handler<Suspected> for Clusters {
                 let hosts: HostSet = before.hosts.with_ejections(host.address(), ejections);
                 slog::warn!(self.log, "host {host} of cluster `{name}` ejected for {}: {}",
                     seconds(long), suspicion.offence; "tag" => "outlier");
-                self.publish(&current, before.with_hosts(hosts));
+                let turn = ejection(name, host, Health::Unhealthy);
+                self.publish_turn(&current, before.with_hosts(hosts), turn);
                 if let Some(until) = ejections.until() {
                     self.returns.add(name.clone(), Arc::clone(host), until);
                 }
                 self.arm(ctx);
             }
         }
+    }
+}
+
+fn ejection(cluster: &ClusterName, host: &Host, health: Health) -> HealthTurned {
+    HealthTurned {
+        cluster: cluster.clone(),
+        address: host.address().clone(),
+        reason: Reason::Ejected,
+        health,
     }
 }
 

@@ -1,12 +1,15 @@
-//! What a listener's requests need, made once: its stream filters and its access logs.
+//! What a listener's requests need, made once: its stream filters and its access logs. And the logs
+//! of health checks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use super::{ApplyError, Options};
-use crate::config::{self, AccessLog};
+use crate::config::{self, AccessLog, EventFormat};
 use crate::filter::Chain;
+use crate::name::ClusterName;
 use crate::proxy::http::Fitting;
 use crate::telemetry::access_log::Log;
 use crate::telemetry::log::Output;
@@ -28,7 +31,10 @@ pub(super) async fn fit(
     }
     let mut logs = Vec::with_capacity(listener.access_logs.len());
     for access_log in &listener.access_logs {
-        let log = open(options, &listener, access_log).await;
+        let log = match output(options, &listener, access_log) {
+            Ok(output) => open(options, output).await,
+            Err(reason) => Err(reason),
+        };
         logs.push(log.map_err(|reason| ApplyError::Step {
             step: "access log",
             reason: format!("listener `{}`: {reason}", listener.name),
@@ -37,12 +43,38 @@ pub(super) async fn fit(
     Ok(Fitting::new(listener, chain, logs))
 }
 
-async fn open(
+/// The logs of health checks by cluster, with what is written to each.
+pub(super) type EventLogs = HashMap<ClusterName, (Log, EventFormat)>;
+
+/// Opens the logs that the health checks of some clusters are written to.
+///
+/// # Errors
+///
+/// [`ApplyError::Step`] when one cannot be opened.
+pub(super) async fn event_logs(
     options: &Options,
-    listener: &config::Listener,
-    access_log: &AccessLog,
-) -> Result<Log, String> {
-    let output = output(options, listener, access_log)?;
+    clusters: &[Arc<config::Cluster>],
+) -> Result<EventLogs, ApplyError> {
+    let mut logs = EventLogs::new();
+    for cluster in clusters {
+        let check = cluster.health_check.as_ref();
+        let Some(event_log) = check.and_then(|check| check.event_log.as_ref()) else {
+            continue;
+        };
+        let log = match event_log.path.parse() {
+            Ok(output) => open(options, output).await,
+            Err(error) => Err(format!("{}: {error}", event_log.path)),
+        };
+        let log = log.map_err(|reason| ApplyError::Step {
+            step: "health check log",
+            reason: format!("cluster `{}`: {reason}", cluster.name),
+        })?;
+        logs.insert(cluster.name.clone(), (log, event_log.format));
+    }
+    Ok(logs)
+}
+
+async fn open(options: &Options, output: Output) -> Result<Log, String> {
     let access = options.access.clone();
     // Files and name resolution may block.
     let opened = spawn_blocking(move || access.open(&output)).await;

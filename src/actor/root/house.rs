@@ -9,14 +9,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
 use super::alter::{Ledger, QUEUE};
-use super::fit::fit;
+use super::fit::{EventLogs, event_logs, fit};
 use super::steps::Steps;
 use super::{ApplyError, Options, Running, totals};
+use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
 use crate::actor::routers::{self, Tables};
 use crate::actor::slot::Slot;
+use crate::actor::subscribers::Subscribers;
 use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::actor::threads::Threads;
 use crate::actor::view::{ClusterView, ListenerView, Overview};
@@ -52,6 +54,9 @@ pub(super) struct House {
     routers: Slot<routers::Handle>,
     listeners: Slot<listeners::Handle>,
     logger: Slot<logger::Handle>,
+    /// With all they know of hosts.
+    checks: Checks,
+    pub(super) subscribers: Subscribers,
     workers: Doors,
     /// With the connections, which no crash of a worker ends.
     threads: Threads,
@@ -69,6 +74,12 @@ impl House {
             since: SystemTime::now(),
             confirm_until: None,
         };
+        let (clusters, logger) = (Slot::default(), Slot::default());
+        let checks = Checks::new(Means {
+            clusters: clusters.clone(),
+            logger: logger.clone(),
+            log: options.log.clone(),
+        });
         Self {
             running: Arc::new(ArcSwap::from_pointee(running)),
             ledger: RefCell::new(Ledger::new(options.keeping.base)),
@@ -81,10 +92,12 @@ impl House {
             board: Board::default(),
             tables: Tables::default(),
             numbers: Arc::default(),
-            clusters: Slot::default(),
+            clusters,
             routers: Slot::default(),
             listeners: Slot::default(),
-            logger: Slot::default(),
+            logger,
+            checks,
+            subscribers: Subscribers::default(),
             workers,
             threads,
             tree: Slot::default(),
@@ -115,8 +128,7 @@ impl House {
             log: log.clone(),
         };
         let logger = self.logger.clone();
-        let (shelf, clusters) = (self.shelf.clone(), self.clusters.clone());
-        let (events, clusters_log) = (self.logger.clone(), log.clone());
+        let (checks, checkers) = (self.checks.clone(), supervisor::Slot::<View>::default());
         let (tables, routers) = (self.tables.clone(), self.routers.clone());
         let (board, listeners) = (self.board.clone(), self.listeners.clone());
         let (doors, subtree) = (self.workers.clone(), supervisor::Slot::<View>::default());
@@ -125,14 +137,9 @@ impl House {
             ChildSpec::permanent("logger", move || {
                 logger::start(log.clone(), access.clone(), &logger)
             }),
-            ChildSpec::permanent("clusters", move || {
-                clusters::start(
-                    shelf.clone(),
-                    clusters_log.clone(),
-                    events.clone(),
-                    &clusters,
-                )
-            }),
+            self.clusters_spec(),
+            ChildSpec::permanent("health", checkers.filled_by(move || checks.start()))
+                .supervisor(checkers),
             ChildSpec::permanent("routers", move || routers::start(tables.clone(), &routers)),
             ChildSpec::permanent("listeners", move || {
                 listeners::start(board.clone(), workers, &listeners)
@@ -144,6 +151,21 @@ impl House {
             .supervisor(subtree)
             .shutdown(Shutdown::Drain(FAREWELL)),
         ]
+    }
+
+    fn clusters_spec(&self) -> ChildSpec {
+        let (shelf, clusters) = (self.shelf.clone(), self.clusters.clone());
+        let (subscribers, logger) = (self.subscribers.clone(), self.logger.clone());
+        let log = self.options.log.clone();
+        ChildSpec::permanent("clusters", move || {
+            clusters::start(
+                shelf.clone(),
+                subscribers.clone(),
+                log.clone(),
+                logger.clone(),
+                &clusters,
+            )
+        })
     }
 
     /// Carries changes out, all or none of them.
@@ -193,13 +215,18 @@ impl House {
         }
     }
 
-    /// Opens what has to be opened: access logs and sockets.
+    /// Opens what has to be opened: logs and sockets.
     async fn prepare(&self, steps: &Steps) -> Result<Prepared, ApplyError> {
         let changed = self.fit_all(&steps.changed).await?;
         let wanted = self.fit_all(&steps.bind).await?;
+        let event_logs = event_logs(&self.options, &steps.clusters).await?;
         let leaving = steps.taken_down.clone();
         let added = listeners::bind(&self.listeners, wanted, leaving).await?;
-        Ok(Prepared { added, changed })
+        Ok(Prepared {
+            added,
+            changed,
+            event_logs,
+        })
     }
 
     async fn fit_all(
@@ -216,10 +243,15 @@ impl House {
 
     /// Does all that is left once everything is open; nothing of it should fail.
     async fn carry_out(&self, steps: Steps, prepared: Prepared) -> Result<(), ApplyError> {
-        let Prepared { added, changed } = prepared;
+        let Prepared {
+            added,
+            changed,
+            event_logs,
+        } = prepared;
         clusters::put(&self.clusters, steps.clusters)
             .await
             .map_err(ApplyError::step("clusters"))?;
+        self.check(event_logs).await?;
         routers::put(&self.routers, steps.routers)
             .await
             .map_err(ApplyError::step("routers"))?;
@@ -236,9 +268,19 @@ impl House {
         if !steps.clusters_removed.is_empty() {
             let removed = clusters::remove(&self.clusters, steps.clusters_removed).await;
             removed.map_err(ApplyError::step("removed clusters"))?;
+            self.check(EventLogs::new()).await?;
             self.reconcile().await?;
         }
         Ok(())
+    }
+
+    /// Makes the health checks be those of the clusters on the shelf.
+    async fn check(&self, event_logs: EventLogs) -> Result<(), ApplyError> {
+        let done = self.checks.follow(&self.shelf, event_logs).await;
+        done.map_err(|reason| ApplyError::Step {
+            step: "health checks",
+            reason,
+        })
     }
 
     /// Says where each new listener accepts: a port 0 in the plan is a real one here.
@@ -329,4 +371,5 @@ impl House {
 struct Prepared {
     added: Vec<Arc<Post>>,
     changed: Vec<Arc<Fitting>>,
+    event_logs: EventLogs,
 }

@@ -1,7 +1,7 @@
 //! The root: holds the running plan and the lifecycle, and applies every change.
 //!
-//! In: commands of the doors: `Alter` and `Confirm` (in `commands`), `SetHealth`, `Drain`, `Stop`, and the
-//! queries `Drifts`, `Histories` and `Overviews`.
+//! In: commands of the doors: `Alter` and `Confirm` (in `commands`), `SetHealth`, `Subscribe`, `Drain`,
+//! `Stop`, and the queries `Drifts`, `Histories` and `Overviews`.
 //! Out: sockets bound, clusters and listeners published, workers reconciled. It owns what must
 //! outlive a crash of the others: the shelf of clusters, the board of listeners, and the threads with
 //! the connections on them. When it ends, everything below it has ended.
@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::actor::clusters::{self, HealthTurned};
+use crate::actor::subscribers::{self, Subscription};
 use crate::actor::supervisor::{self, Fate, Life, run};
 use crate::actor::view::Overview;
 use crate::cluster::{Health, Reason};
@@ -125,6 +126,19 @@ impl Handle {
         };
         let set = self.0.send(SetHealth(turned)).await;
         set.unwrap_or(Err(ApplyError::Ended))
+    }
+
+    /// Tells `recipient` from now on when the health of a host turns.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Ended`] when the tree has ended.
+    pub async fn subscribe_health(
+        &self,
+        recipient: Recipient<subscribers::HealthTurned>,
+    ) -> Result<Subscription, ApplyError> {
+        let subscribed = self.0.send(Subscribe(recipient)).await;
+        subscribed.map_err(|_| ApplyError::Ended)
     }
 
     /// Accepts no more, lets connections end for at most `deadline`, then ends the tree. A second
@@ -251,6 +265,18 @@ impl Handler<SetHealth> for Root {
             set.map_err(ApplyError::step("clusters"))
         };
         Box::pin(set.into_actor(self))
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Subscription")]
+struct Subscribe(Recipient<subscribers::HealthTurned>);
+
+impl Handler<Subscribe> for Root {
+    type Result = MessageResult<Subscribe>;
+
+    fn handle(&mut self, Subscribe(recipient): Subscribe, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.house.subscribers.add(recipient))
     }
 }
 

@@ -82,6 +82,7 @@ mod tests {
             address: format!("127.0.0.1:{port}"),
             healthy: true,
             ejected: false,
+            reasons: Vec::new(),
             weight: 1,
             connections_active: 0,
             connections_total: total,
@@ -97,6 +98,7 @@ mod tests {
         ClusterView {
             name: name.into(),
             panicking: false,
+            health_check: None,
             hosts,
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::actor::clusters;
 use crate::actor::listeners::{self, Edition};
+use crate::actor::subscribers::Subscribers;
 use crate::config;
 use crate::proxy::http::Fitting;
 
@@ -27,13 +28,18 @@ struct Site {
     _lives: [Life; 2],
 }
 
+fn start_clusters(shelf: &Shelf, log: &slog::Logger, slot: &Slot<clusters::Handle>) -> Life {
+    let (subscribers, logger) = (Subscribers::default(), Slot::default());
+    clusters::start(shelf.clone(), subscribers, log.clone(), logger, slot)
+}
+
 impl Site {
     async fn new() -> Self {
         let (shelf, board) = (Shelf::default(), Board::default());
         let (clusters, listeners) = (Slot::default(), Slot::default());
         let log = slog::Logger::root(slog::Discard, slog::o!());
         let lives = [
-            clusters::start(shelf.clone(), log.clone(), Slot::default(), &clusters),
+            start_clusters(&shelf, &log, &clusters),
             listeners::start(board.clone(), 1, &listeners),
         ];
         let host = config::Host::from(echoing().await);
