@@ -202,7 +202,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario {
         rounds: 3,
-        settle: Duration::from_secs(1),
+        settle: Duration::from_secs(5),
         columns: PER_HTTP_CONNECTION,
         ..http(
             "http-idle",

@@ -13,14 +13,15 @@ use actix::prelude::*;
 use slog::Level;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::actor::connections::{Accepted, Progress};
+use crate::actor::connections::Progress;
 use crate::actor::logger::Event;
+use crate::actor::parking::{Counted, Past};
 use crate::actor::setting::Setting;
 use crate::cluster::{Conduct, Host, Work};
 use crate::config::{self, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
-use crate::proxy::http::{self, Served};
+use crate::proxy::http::{self, Leave, Served, Stage};
 use crate::proxy::{End, Ended, Relay, Side, target};
 use crate::upstream::{self, ConnectError, Held, Hosts, PickError, Picked};
 
@@ -30,46 +31,70 @@ const TRIES: usize = 3;
 /// One downstream connection.
 pub(super) struct Connection {
     /// Until it runs.
-    stream: Option<Stream>,
+    entry: Option<Entry>,
     setting: Rc<Setting>,
     progress: Rc<Progress>,
     /// Once a host is reached; counts on it until the actor is dropped, whatever became of it.
     held: Option<Held>,
     /// Of the cluster whose host is relayed to as it is.
     cluster: Option<Arc<config::Cluster>>,
-    /// Given back with the actor, too.
-    _permit: OwnedSemaphorePermit,
+    /// Given back with the actor, unless that leaves it to a parked connection.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// With what a connection comes to its actor.
+pub(super) enum Entry {
+    /// It was just accepted.
+    Accepted(Stream),
+    /// It was parked, and its peer has spoken.
+    Parked(Box<Leave>),
 }
 
 impl Connection {
     /// A connection that starts to serve as soon as it runs.
-    pub(super) fn new(accepted: Accepted, setting: Rc<Setting>, progress: Rc<Progress>) -> Self {
-        let Accepted { stream, permit } = accepted;
+    pub(super) fn new(
+        entry: Entry,
+        permit: OwnedSemaphorePermit,
+        setting: Rc<Setting>,
+        progress: Rc<Progress>,
+    ) -> Self {
         Self {
-            stream: Some(stream),
+            entry: Some(entry),
             setting,
             progress,
             held: None,
             cluster: None,
-            _permit: permit,
+            permit: Some(permit),
         }
     }
 
-    /// Serves requests, until the connection is over or becomes a relay.
-    fn serve(&self, stream: Stream, ctx: &mut Context<Self>) {
-        let served = http::serve(http::Connection {
-            id: self.setting.next_connection(),
-            setting: Rc::clone(&self.setting),
+    fn serve_first(&self, stream: Stream, ctx: &mut Context<Self>) {
+        let leave = Leave {
             stream,
+            id: self.setting.next_connection(),
+            addresses: None,
+            stage: Stage::BeforeFirst,
+        };
+        self.serve(leave, ctx);
+    }
+
+    /// Serves requests, until the connection is over, is parked, or becomes a relay.
+    fn serve(&self, leave: Leave, ctx: &mut Context<Self>) {
+        let served = http::serve(http::Connection {
+            id: leave.id,
+            setting: Rc::clone(&self.setting),
+            stream: leave.stream,
             flow: Rc::clone(&self.progress.flow),
             goodbye: Rc::clone(&self.setting.goodbye),
-            addresses: OnceCell::default(),
+            addresses: leave.addresses.map_or_else(OnceCell::new, OnceCell::from),
+            stage: leave.stage,
         });
         ctx.spawn(
             served
                 .into_actor(self)
                 .map(|served, this, ctx| match served {
                     Served::Closed => ctx.stop(),
+                    Served::Leaves(leave) => this.park(leave, ctx),
                     Served::Tunnel(tunnel) => {
                         let (upstream, held) = tunnel.upstream.into_parts();
                         this.held = Some(held);
@@ -82,6 +107,49 @@ impl Connection {
                     }
                 }),
         );
+    }
+
+    /// Has the connection wait without this actor, or goes on with it where that cannot be.
+    fn park(&mut self, leave: Leave, ctx: &mut Context<Self>) {
+        let Some(permit) = self.permit.take() else {
+            return ctx.stop();
+        };
+        let Leave {
+            stream,
+            id,
+            addresses,
+            stage,
+        } = leave;
+        let past = Past {
+            id,
+            stage,
+            addresses: addresses.map(Box::new),
+            idle_timeout: self.progress.idle_timeout.get(),
+            quiet: self.progress.quiet.get(),
+            permit,
+            generation: self.setting.post.generation,
+            counted: Counted::new(&self.setting.counters),
+        };
+        match self.setting.parking.park(stream, past) {
+            Ok(()) => {
+                self.progress.flow.bell.note_left();
+                ctx.stop();
+            }
+            Err((stream, past)) => {
+                past.counted.hand_over();
+                self.permit = Some(past.permit);
+                let addresses = past.addresses.map(|addresses| *addresses);
+                self.serve(
+                    Leave {
+                        stream,
+                        id,
+                        addresses,
+                        stage,
+                    },
+                    ctx,
+                );
+            }
+        }
     }
 
     /// Reaches a host and relays to it.
@@ -150,14 +218,15 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let Some(downstream) = self.stream.take() else {
-            return;
+        let downstream = match self.entry.take() {
+            Some(Entry::Accepted(stream)) => stream,
+            // Whatever its listener has become: it was promised to be served.
+            Some(Entry::Parked(leave)) => return self.serve(*leave, ctx),
+            None => return,
         };
-        let settings = self.setting.post.settings();
-        self.progress.idle_timeout.set(settings.idle_timeout);
-        match settings.filter {
+        match self.setting.post.settings().filter {
             NetworkFilter::Close => ctx.stop(),
-            NetworkFilter::Proxy(_) => self.serve(downstream, ctx),
+            NetworkFilter::Proxy(_) => self.serve_first(downstream, ctx),
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }
     }

@@ -3,7 +3,7 @@
 //! In: nothing. Out: the counters of the lane, and an event for each connection that panicked. It
 //! looks at every connection once a second, so that none needs a timer of its own. It only takes
 //! care of them: they are those that the lane has [`Admitted`], which outlives this actor, the lane
-//! and the worker, and the next life finds them there.
+//! and the worker, and the next life finds them there. Those that rest it sends away, to be parked.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,12 +16,14 @@ use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use crate::actor::connection::Connection;
+use crate::actor::connection::{Connection, Entry};
 use crate::actor::listeners::Post;
+use crate::actor::parking::Parked;
 use crate::actor::setting::Setting;
 use crate::actor::supervisor::{Group, Key, Life, run};
 use crate::net::Stream;
 use crate::proxy::Flow;
+use crate::proxy::http::Leave;
 use crate::supervise::Exit;
 use crate::telemetry::counters::ListenerCounters;
 
@@ -50,6 +52,8 @@ pub(super) struct Progress {
     pub flow: Rc<Flow>,
     /// For how long it may move none; `None` is for ever.
     pub idle_timeout: Cell<Option<Duration>>,
+    /// For how long it has rested when it is wished away.
+    pub quiet: Cell<Duration>,
 }
 
 impl Progress {
@@ -95,17 +99,24 @@ impl Watch {
         true
     }
 
-    /// One tick has passed; whether the connection has now been idle for too long.
+    /// One tick has passed; whether the connection has now been idle for too long. One that has
+    /// rested throughout is wished away.
     fn is_overdue(&mut self, counters: &ListenerCounters) -> bool {
         if self.settle(counters) {
             self.quiet = Duration::ZERO;
             return false;
         }
         self.quiet += TICK;
-        self.progress
-            .idle_timeout
-            .get()
-            .is_some_and(|limit| self.quiet > limit)
+        let limit = self.progress.idle_timeout.get();
+        if limit.is_some_and(|limit| self.quiet > limit) {
+            return true;
+        }
+        let bell = &self.progress.flow.bell;
+        if bell.rests() {
+            self.progress.quiet.set(self.quiet);
+            bell.ring_to_leave();
+        }
+        false
     }
 }
 
@@ -131,10 +142,14 @@ impl Admitted {
         let watches = Watches::default();
         let (left, lane) = (Rc::clone(&watches), Rc::clone(&setting));
         let group = Group::new(move |key, exit| {
-            if let Some(mut watch) = left.borrow_mut().remove(&key) {
+            let watch = left.borrow_mut().remove(&key);
+            let is_parked = watch.is_some_and(|mut watch| {
                 watch.settle(&lane.counters);
+                watch.progress.flow.bell.has_left()
+            });
+            if !is_parked {
+                lane.counters.closed.fetch_add(1, Relaxed);
             }
-            lane.counters.closed.fetch_add(1, Relaxed);
             if let Exit::Panic(text) = exit {
                 lane.note_panic(&text);
             }
@@ -156,17 +171,48 @@ impl Admitted {
     /// Serves one more. It runs at once: in a mailbox it would be lost with its actor.
     pub(super) fn admit(&self, accepted: Accepted) {
         self.setting.counters.connections.fetch_add(1, Relaxed);
-        let progress = Rc::new(Progress::default());
+        let progress = Progress::default();
+        let idle_timeout = self.setting.post.settings().idle_timeout;
+        progress.idle_timeout.set(idle_timeout);
+        self.run(Entry::Accepted(accepted.stream), accepted.permit, progress);
+    }
+
+    /// Goes on with one that was parked. Where it cannot be, it is closed.
+    pub(super) fn resume(&self, Parked { socket, past }: Parked) {
+        let Ok(stream) = socket.wake() else {
+            return;
+        };
+        let progress = Progress::default();
+        progress.idle_timeout.set(past.idle_timeout);
+        past.counted.hand_over();
+        let leave = Leave {
+            stream,
+            id: past.id,
+            addresses: past.addresses.map(|addresses| *addresses),
+            stage: past.stage,
+        };
+        self.run(Entry::Parked(Box::new(leave)), past.permit, progress);
+    }
+
+    fn run(&self, entry: Entry, permit: OwnedSemaphorePermit, progress: Progress) {
+        let progress = Rc::new(progress);
         self.group.run(|member| {
             let watch = Watch::new(Rc::clone(&progress));
             self.watches.borrow_mut().insert(member.key(), watch);
-            Connection::new(accepted, Rc::clone(&self.setting), progress)
+            Connection::new(entry, permit, Rc::clone(&self.setting), progress)
         });
     }
 
-    /// Wishes that they end at their next rest.
+    /// Wishes that they end at their next rest. Those that are parked end now, unless they are
+    /// owed an answer.
     pub(super) fn say_goodbye(&self) {
         self.setting.goodbye.say();
+        for watch in self.watches.borrow().values() {
+            watch.progress.flow.bell.ring();
+        }
+        let mut parked = self.setting.parking.leave(self.post().generation);
+        parked.retain(Parked::may_be_served);
+        parked.into_iter().for_each(|one| self.resume(one));
     }
 
     /// Waits until none is left, for so long after the first time that this was asked; whether
@@ -185,6 +231,7 @@ impl Admitted {
 
     /// Ends them all.
     pub(super) async fn end(&self) {
+        drop(self.setting.parking.leave(self.post().generation));
         self.group.kill_all();
         self.emptied().await;
     }
@@ -227,6 +274,7 @@ mod tests {
     use super::*;
     use crate::actor::cluster::Directory;
     use crate::actor::clusters::Snapshot;
+    use crate::actor::parking::Parking;
     use crate::actor::routers::Tables;
     use crate::actor::setting::Numbers;
     use crate::actor::slot::Slot;
@@ -262,6 +310,7 @@ mod tests {
                 numbers: Numbers::default(),
                 aside: Group::new(|_, _| {}),
                 open: RefCell::default(),
+                parking: Parking::default(),
                 logger: Slot::default(),
                 log: slog::Logger::root(slog::Discard, slog::o!()),
             }));

@@ -1,5 +1,5 @@
 //! What stays on a worker's thread whoever of its actors dies: the connections each lane has
-//! admitted, and the way by which they find clusters.
+//! admitted, those of them that rest, and the way by which they find clusters.
 //!
 //! A hall is as old as its thread, and owned by nobody on it. A worker that restarts finds the hall
 //! as the life before left it, and its lanes go on with the connections that are there.
@@ -8,11 +8,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::actor::cluster::Directory;
 use crate::actor::connections::Admitted;
 use crate::actor::listeners::Post;
+use crate::actor::parking::{Parked, Parking};
 use crate::actor::setting::{Numbers, Setting};
 use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
@@ -28,6 +29,7 @@ pub(super) struct Hall(Rc<Inner>);
 struct Inner {
     /// One a listener, also of those that were taken down and drain.
     admitted: RefCell<Vec<Rc<Admitted>>>,
+    parking: Parking,
     directory: Directory,
     pools: Pools,
     lines: WorkerLines,
@@ -48,14 +50,29 @@ impl Hall {
         &self.0.directory
     }
 
-    /// Closes upstream connections as soon as their peers do. Never ready.
+    /// Closes upstream connections as soon as their peers do, and has downstream ones that were
+    /// parked go on when theirs speak. Never ready.
     pub(super) fn poll_keep(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(spoken) = self.0.parking.poll_spoken(cx) {
+            spoken.into_iter().for_each(|parked| self.resume(parked));
+        }
         self.0.pools.poll_keep(cx)
     }
 
-    /// A tick has passed: closes upstream connections that are idle too long, and hands what was
+    fn resume(&self, parked: Parked) {
+        let generation = parked.past.generation;
+        let all = self.0.admitted.borrow();
+        let known = all.iter().find(|one| one.post().generation == generation);
+        // One whose listener is forgotten has been closed.
+        if let Some(admitted) = known {
+            admitted.resume(parked);
+        }
+    }
+
+    /// So much time has passed: closes connections that are idle too long, and hands what was
     /// logged to the writers.
-    pub(super) fn tick(&self) {
+    pub(super) fn tick(&self, tick: Duration) {
+        self.0.parking.sweep(tick);
         self.0.pools.sweep(Instant::now());
         self.0.lines.flush();
     }
@@ -81,6 +98,7 @@ impl Hall {
             pools: self.0.pools.clone(),
             tables: orders.tables.clone(),
             lines: self.0.lines.clone(),
+            parking: self.0.parking.clone(),
             goodbye: Rc::default(),
             numbers: Numbers::of(Arc::clone(&orders.numbers)),
             aside: Group::new(|_, _| {}),

@@ -15,6 +15,7 @@ mod health_checker;
 mod lane;
 mod listeners;
 mod logger;
+mod parking;
 pub mod root;
 mod routers;
 mod setting;

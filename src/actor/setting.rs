@@ -14,6 +14,7 @@ use crate::actor::cluster::Directory;
 use crate::actor::clusters;
 use crate::actor::listeners::Post;
 use crate::actor::logger::{self, Event};
+use crate::actor::parking::Parking;
 use crate::actor::routers::Tables;
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::Group;
@@ -50,6 +51,8 @@ pub(super) struct Setting {
     pub tables: Tables,
     /// This worker's lines to access logs.
     pub lines: WorkerLines,
+    /// Where this worker's connections rest.
+    pub parking: Parking,
     /// Said when the lane drains.
     pub goodbye: Rc<Goodbye>,
     /// What connections and requests are told apart by.

@@ -36,7 +36,7 @@ const POLICY: Policy = Policy {
     within: Duration::from_secs(10),
 };
 
-/// How often upstream connections and access logs are looked after.
+/// How often connections at rest and access logs are looked after.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What every worker is made from.
@@ -327,7 +327,7 @@ impl Actor for Roster {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.crew.draining().iter().for_each(Lane::unwatch);
         self.see_off(ctx);
-        ctx.run_interval(TICK, |this, _| this.crew.hall.tick());
+        ctx.run_interval(TICK, |this, _| this.crew.hall.tick(TICK));
         let hall = self.crew.hall.clone();
         ctx.spawn(poll_fn(move |cx| hall.poll_keep(cx)).into_actor(self));
     }

@@ -11,8 +11,9 @@ use tokio::time::sleep;
 
 use crate::net::{give_back_memory, slack_bytes};
 
-/// How often it is looked after: a crowd that comes again so soon finds its memory in place.
-const LOOK: Duration = Duration::from_secs(10);
+/// How often it is looked after: a crowd that comes again so soon finds its memory in place. Those
+/// who have gone to rest leave theirs after a second or two.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Giving back less is not worth the page faults that follow.
 const WORTH_BYTES: u64 = 4 << 20;

@@ -4,6 +4,7 @@
 
 mod accept;
 mod listen;
+mod lookout;
 mod pipe;
 mod resources;
 mod scratch;
@@ -11,10 +12,11 @@ mod stream;
 
 pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
 pub use listen::{BindError, Listening, bind};
+pub use lookout::Lookout;
 pub use pipe::{Pipe, PipePool};
 pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slack_bytes};
 pub use scratch::with_scratch;
-pub use stream::{Stream, Word};
+pub use stream::{Asleep, Stream, Word};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -18,6 +18,10 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::Pipe;
 
+mod asleep;
+
+pub use asleep::Asleep;
+
 /// A connected stream socket, TCP or unix, registered with the worker that made it.
 ///
 /// One type for both families, so that a relay is one, and a descriptor can be spliced or handed
@@ -270,7 +274,7 @@ impl Stream {
     /// of them yet.
     #[must_use]
     pub fn has_unread(&self) -> bool {
-        recv(self.io.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK).is_ok_and(|peeked| peeked > 0)
+        has_unread(&self.io)
     }
 
     /// Bytes that were sent and that the peer has not acknowledged; 0 where that is not known.
@@ -373,6 +377,11 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
     }
+}
+
+fn has_unread(socket: &impl AsFd) -> bool {
+    let fd = socket.as_fd().as_raw_fd();
+    recv(fd, &mut [0], MsgFlags::MSG_PEEK).is_ok_and(|peeked| peeked > 0)
 }
 
 const SPLICE: SpliceFFlags = SpliceFFlags::SPLICE_F_MOVE.union(SpliceFFlags::SPLICE_F_NONBLOCK);

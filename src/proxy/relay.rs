@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::net::Stream;
 
+use super::Bell;
 use super::way::{Broken, Way};
 
 /// Which peer of a proxied connection.
@@ -20,15 +21,17 @@ pub enum Side {
     Upstream,
 }
 
-/// Bytes that a connection has moved so far.
+/// Bytes that a connection has moved so far, and how it is called when it rests.
 ///
-/// Shared with whoever watches for idle connections: the relay sets no timer of its own.
+/// Shared with whoever looks after connections: they set no timers of their own.
 #[derive(Debug, Default)]
 pub struct Flow {
     /// From downstream, taken by upstream.
     pub received: Cell<u64>,
     /// From upstream, taken by downstream.
     pub sent: Cell<u64>,
+    /// Rung when something is wished of it; a relay never rests.
+    pub bell: Bell,
 }
 
 impl Flow {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod hosts;
+mod resting;
 #[expect(dead_code, reason = "the rest is used by the other tests")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -22,5 +22,5 @@ mod transfer;
 mod trouble;
 mod unheard;
 
-pub use serve::{Served, Tunnel, serve};
+pub use serve::{Leave, Served, Stage, Tunnel, serve};
 pub use setting::{Addresses, Aside, Connection, Fitting, Goodbye, Notice, Setting};

@@ -9,6 +9,7 @@ use memchr::memchr;
 use tokio::time::{Instant, timeout};
 
 use crate::config::HttpProxy;
+use crate::name::ConnectionId;
 use crate::net::{Stream, with_scratch};
 use crate::protocol::http1::{HeadLimits, Parsed, Refusal, Request};
 
@@ -16,15 +17,39 @@ use super::exchange::{After, Exchange, Received};
 use super::linger::linger;
 use super::spare::Lent;
 use super::unheard;
-use super::{Connection, Setting};
+use super::{Addresses, Connection, Setting};
 
 /// How a connection left HTTP.
 #[derive(Debug)]
 pub enum Served {
     /// It is over.
     Closed,
+    /// It rests, and is to wait for its next request elsewhere.
+    Leaves(Leave),
     /// It has become a relay to this upstream.
     Tunnel(Tunnel),
+}
+
+/// A connection at rest; with this it goes on when its peer speaks.
+#[derive(Debug)]
+pub struct Leave {
+    /// The peer that called; it has said nothing that is not answered.
+    pub stream: Stream,
+    /// The connection's number.
+    pub id: ConnectionId,
+    /// Its ends, if anybody has asked.
+    pub addresses: Option<Addresses>,
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It was accepted, and is owed an answer.
+    BeforeFirst,
+    /// It was served.
+    Between,
 }
 
 /// Two connections whose bytes go through as they are from now on.
@@ -49,6 +74,8 @@ enum Heard {
     Slow(Instant),
     /// Nothing will come: closed, reset, or said goodbye to.
     Nothing,
+    /// Nothing has come, and it is to be waited for elsewhere.
+    Leave,
 }
 
 /// Serves requests until the connection is over, or becomes a tunnel.
@@ -60,10 +87,9 @@ enum Heard {
 /// Dropping the future closes the connection, and resets nothing but what was under way.
 pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
     let mut unread = Vec::new();
-    let mut rest = Rest::BeforeFirst;
+    let mut stage = connection.stage;
     loop {
-        let heard = next(&connection, &mut unread, rest).await;
-        rest = Rest::Between;
+        let heard = next(&connection, &mut unread, stage).await;
         let after = match heard {
             Heard::Request(received) => Box::pin(Exchange::run(&connection, received)).await,
             Heard::Refused(refusal, since) => {
@@ -71,7 +97,16 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
             }
             Heard::Slow(since) => Box::pin(unheard::too_slow(&connection, since)).await,
             Heard::Nothing => return Served::Closed,
+            Heard::Leave => {
+                return Served::Leaves(Leave {
+                    stream: connection.stream,
+                    id: connection.id,
+                    addresses: connection.addresses.into_inner(),
+                    stage,
+                });
+            }
         };
+        stage = Stage::Between;
         match after {
             After::Next(rest) => unread = without_empty_lines(rest),
             After::Close => return Served::Closed,
@@ -99,14 +134,6 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
     }
 }
 
-/// Where a connection rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// It was accepted, and is owed an answer.
-    BeforeFirst,
-    Between,
-}
-
 /// What an old client sends behind a body is no request (RFC 9112 section 2.2).
 fn without_empty_lines(mut rest: Vec<u8>) -> Vec<u8> {
     let lines = rest.chunks(2).take_while(|line| line == b"\r\n").take(2);
@@ -118,13 +145,11 @@ fn without_empty_lines(mut rest: Vec<u8>) -> Vec<u8> {
 }
 
 /// Waits for the next request.
-async fn next<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>, rest: Rest) -> Heard {
+async fn next<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>, stage: Stage) -> Heard {
     if unread.is_empty() {
-        let first = poll_fn(|cx| poll_first(connection, cx, unread));
-        let heard = tokio::select! {
-            biased;
-            heard = first => heard,
-            () = connection.goodbye.said() => Box::pin(last_word(connection, unread, rest)).await,
+        let heard = match poll_fn(|cx| poll_rest(connection, cx, unread)).await {
+            Rested::Heard(heard) => heard,
+            Rested::Called => Box::pin(last_word(connection, unread, stage)).await,
         };
         if let Some(heard) = heard {
             return heard;
@@ -136,6 +161,35 @@ async fn next<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>, rest
     Box::pin(rest_of_head(connection, unread)).await
 }
 
+/// What ended a rest.
+enum Rested {
+    /// As [`poll_first`].
+    Heard(Option<Heard>),
+    /// The lane says goodbye.
+    Called,
+}
+
+/// Waits for the first bytes of a head, or for a call of those who look after the connection.
+fn poll_rest<S: Setting>(
+    connection: &Connection<S>,
+    cx: &mut Context<'_>,
+    unread: &mut Vec<u8>,
+) -> Poll<Rested> {
+    let bell = &connection.flow.bell;
+    if let Poll::Ready(heard) = poll_first(connection, cx, unread) {
+        bell.rise();
+        return Poll::Ready(Rested::Heard(heard));
+    }
+    if connection.goodbye.is_said() {
+        bell.rise();
+        return Poll::Ready(Rested::Called);
+    }
+    match bell.rest(cx.waker()) {
+        true => Poll::Ready(Rested::Heard(Some(Heard::Leave))),
+        false => Poll::Pending,
+    }
+}
+
 /// How long a connection that was never served may take for its request once the lane drains,
 /// where the listener has no deadline for that.
 const LAST_REQUEST: Duration = Duration::from_secs(10);
@@ -145,9 +199,9 @@ const LAST_REQUEST: Duration = Duration::from_secs(10);
 async fn last_word<S: Setting>(
     connection: &Connection<S>,
     unread: &mut Vec<u8>,
-    rest: Rest,
+    stage: Stage,
 ) -> Option<Heard> {
-    if rest == Rest::Between && !connection.stream.has_unread() {
+    if stage == Stage::Between && !connection.stream.has_unread() {
         return Some(Heard::Nothing);
     }
     let fitting = connection.setting.fitting();

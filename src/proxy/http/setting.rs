@@ -8,8 +8,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use crate::cluster::Suspicion;
 use crate::config::{self, HttpProxy, NetworkFilter, Router, Target};
 use crate::filter::Chain;
@@ -20,6 +18,8 @@ use crate::route::Table;
 use crate::telemetry::access_log::Log;
 use crate::telemetry::counters::HttpCounters;
 use crate::upstream::{Hosts, Pools};
+
+use super::Stage;
 
 /// What an HTTP connection is lent by the lane that it lives in.
 pub trait Setting: 'static {
@@ -153,6 +153,8 @@ pub struct Connection<S> {
     pub goodbye: Rc<Goodbye>,
     /// Its ends, once somebody has asked.
     pub addresses: OnceCell<Addresses>,
+    /// How far it has come.
+    pub stage: Stage,
 }
 
 /// The two ends of a connection; `None` over a unix socket.
@@ -188,35 +190,21 @@ impl<S> fmt::Debug for Connection<S> {
 /// The wish that connections end at their next rest.
 ///
 /// A request under way is answered, and told that the connection closes; a connection that rests
-/// between two requests closes at once.
+/// between two requests closes at once, if its [`Bell`](crate::proxy::Bell) is rung.
 #[derive(Debug, Default)]
 pub struct Goodbye {
     said: Cell<bool>,
-    told: Notify,
 }
 
 impl Goodbye {
     /// Says it, for good.
     pub fn say(&self) {
         self.said.set(true);
-        self.told.notify_waiters();
     }
 
     /// Whether it has been said.
     #[must_use]
     pub fn is_said(&self) -> bool {
         self.said.get()
-    }
-
-    /// Waits until it is said.
-    ///
-    /// # Cancel safety
-    ///
-    /// It is cancel safe.
-    pub async fn said(&self) {
-        // One thread: nothing is said between the look and the wait.
-        while !self.is_said() {
-            self.told.notified().await;
-        }
     }
 }
