@@ -10,7 +10,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
@@ -19,7 +18,7 @@ use crate::net::{Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
 };
-use crate::route::{Flags, Outcome, Replay, Retry, Reuse, again};
+use crate::route::{Flags, Outcome, Replay, Retry, again};
 use crate::upstream::{Picked, Pooled};
 
 use super::Setting;
@@ -29,6 +28,7 @@ use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::spare::Lent;
 use super::transfer::{Broken, Transfer, Unsent, Waits};
+use super::tried::{Miss, Missed, Ran, Tried};
 use super::trouble::Trouble;
 
 /// What a response's head may measure.
@@ -39,69 +39,6 @@ const HEAD: HeadLimits = HeadLimits {
 
 /// Interim responses that wait for the downstream; beyond this no more are read.
 const INTERIM_BYTES: usize = 16 * 1024;
-
-/// What became of one try.
-pub(super) enum Tried {
-    /// The downstream has its response.
-    Done(After),
-    /// It has not: the host's answer calls for another try, for which there is room.
-    Refused(Trouble),
-    /// It has not, and may get one from another host.
-    Missed {
-        trouble: Trouble,
-        outcome: Outcome,
-        replay: Replay,
-    },
-}
-
-/// Why no response came.
-pub(super) enum Miss {
-    /// The downstream is not there any more.
-    Gone,
-    /// The request itself is at fault.
-    Request(Trouble),
-    /// The upstream closed its connection.
-    Closed,
-    /// The upstream reset its connection.
-    Reset,
-    /// The upstream answered nonsense.
-    Malformed(Malformed),
-    /// It took too long.
-    TimedOut(Duration, Outcome),
-}
-
-/// A miss, and how far the request had gone.
-pub(super) struct Missed {
-    pub(super) miss: Miss,
-    /// Whether the upstream's socket took any byte.
-    written: bool,
-    /// Whether any byte of a response came.
-    answered: bool,
-}
-
-impl Missed {
-    /// Whether the request may go to another connection: it must be whole, and either nobody has
-    /// seen any of it or it may be carried out twice (RFC 9110 section 9.2.2).
-    pub(super) fn may_be_sent_again(&self, method: Method, whole: bool) -> bool {
-        whole && !self.answered && (!self.written || method.is_idempotent())
-    }
-}
-
-impl Missed {
-    /// Whether the host is to blame: a connection that it had kept may be closed at any time.
-    pub(super) fn blames_host(&self, reuse: Reuse) -> bool {
-        match self.miss {
-            Miss::Closed | Miss::Reset => reuse == Reuse::Fresh || self.answered,
-            Miss::Malformed(_) | Miss::TimedOut(..) => true,
-            Miss::Gone | Miss::Request(_) => false,
-        }
-    }
-
-    /// Whether it only took too long.
-    pub(super) fn is_late(&self) -> bool {
-        matches!(self.miss, Miss::TimedOut(..))
-    }
-}
 
 /// What a response's head calls for.
 pub(super) enum Headed {
@@ -174,7 +111,9 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         })
     }
 
-    pub(super) async fn run(mut self) -> Result<Tried, Missed> {
+    /// Sends the request and delivers the response, as far as that goes. It is lent to its future,
+    /// since it is large; [`end`](Self::end) says what came of it.
+    pub(super) async fn run(&mut self) -> Result<Ran, Missed> {
         let headed = match self.headed().await {
             Ok(headed) => headed,
             Err(miss) => {
@@ -188,15 +127,29 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             }
         };
         match headed {
-            Headed::Deliver => Ok(Tried::Done(self.deliver().await)),
-            Headed::Switch => Ok(Tried::Done(self.switch().await)),
-            Headed::Again => {
+            Headed::Deliver => Ok(Ran::Delivered(self.deliver().await)),
+            Headed::Switch => Ok(Ran::Switched(self.switch().await)),
+            Headed::Again => Ok(Ran::Refused),
+        }
+    }
+
+    /// What became of this try.
+    pub(super) fn end(self, ran: Ran) -> Tried {
+        match ran {
+            Ran::Delivered(delivered) => Tried::Done(self.delivered(delivered)),
+            Ran::Switched(Ok(())) => Tried::Done(After::Tunnel {
+                rest: self.next,
+                upstream: self.upstream,
+                from_upstream: self.extra,
+            }),
+            Ran::Switched(Err(_)) => Tried::Done(After::Close),
+            Ran::Refused => {
                 self.picked.lease.load().count_failure();
                 let answered = Conduct::Answered(self.response.status);
                 self.exchange.judge(self.picked, answered);
                 let host = self.picked.lease.host().to_string();
                 let status = self.response.status;
-                Ok(Tried::Refused(Trouble::UpstreamStatus { host, status }))
+                Tried::Refused(Trouble::UpstreamStatus { host, status })
             }
         }
     }

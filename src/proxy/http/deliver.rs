@@ -1,6 +1,7 @@
 //! A response on its way downstream.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,15 +13,16 @@ use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_l
 use crate::proxy::Side;
 use crate::route::Flags;
 
-use super::attempt::{Attempt, Headed, Miss};
+use super::attempt::{Attempt, Headed};
 use super::exchange::After;
 use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::transfer::{Broken, Transfer, Waits};
+use super::tried::Miss;
 use super::{Notice, Setting};
 
 /// A response that did not wholly go downstream.
-struct Cut {
+pub(super) struct Cut {
     after: After,
     /// Whose doing that was.
     by: Side,
@@ -86,11 +88,15 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
     }
 
     /// Moves the response's body downstream, and goes on sending the request's.
-    pub(super) async fn deliver(mut self) -> After {
+    pub(super) async fn deliver(&mut self) -> Result<(), Cut> {
         let deadlines = self.exchange.proxy().deadlines;
         let mut pace = Pace::new(deadlines);
         let mut stall = Stall::new(deadlines.upstream_silence);
-        let delivered = poll_fn(|cx| self.poll_deliver(cx, &mut pace, &mut stall)).await;
+        poll_fn(|cx| self.poll_deliver(cx, &mut pace, &mut stall)).await
+    }
+
+    /// Counts the response, and says what becomes of both connections.
+    pub(super) fn delivered(mut self, delivered: Result<(), Cut>) -> After {
         let download = self.download.take().expect("it was begun");
         let record = &mut self.exchange.record;
         record.answered = Some(Instant::now());
@@ -241,7 +247,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
     }
 
     /// Tells the downstream that the protocol is another one now.
-    pub(super) async fn switch(mut self) -> After {
+    pub(super) async fn switch(&mut self) -> io::Result<()> {
         let out = self.interim.buffer();
         write_status_line(out, self.response.status, self.response.reason());
         let upgrade = self.response.fields.get("upgrade").map(<[u8]>::to_vec);
@@ -262,16 +268,6 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         let stream = &self.exchange.connection.stream;
         self.exchange.record.status = self.response.status;
         self.exchange.judge(self.picked, Conduct::Answered(status));
-        if poll_fn(|cx| self.interim.poll_flush(cx, stream))
-            .await
-            .is_err()
-        {
-            return After::Close;
-        }
-        After::Tunnel {
-            rest: self.next,
-            upstream: self.upstream,
-            from_upstream: self.extra,
-        }
+        poll_fn(|cx| self.interim.poll_flush(cx, stream)).await
     }
 }

@@ -10,11 +10,12 @@ use crate::filter::Phase;
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
 use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
 
-use super::attempt::{Attempt, Miss, Missed, Tried};
+use super::attempt::Attempt;
 use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
 use super::hooks::Again;
 use super::mirror::Mirrored;
+use super::tried::{Miss, Missed, Tried};
 use super::trouble::Trouble;
 use super::{Notice, Setting};
 
@@ -212,9 +213,9 @@ impl<S: Setting> Exchange<'_, S> {
             false => Reuse::Fresh,
         };
         let host = picked.lease.host();
-        let attempt = Attempt::new(self, course, picked, upstream)?;
+        let mut attempt = Attempt::new(self, course, picked, upstream)?;
         let missed = match attempt.run().await {
-            Ok(tried) => return Ok(tried),
+            Ok(ran) => return Ok(attempt.end(ran)),
             Err(missed) => missed,
         };
         self.count_miss(picked, &missed, reuse);

@@ -19,6 +19,7 @@ mod setting;
 mod spare;
 mod trace;
 mod transfer;
+mod tried;
 mod trouble;
 mod unheard;
 
