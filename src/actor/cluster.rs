@@ -36,7 +36,9 @@ pub(super) struct Handle(Addr<Cluster>);
 
 /// This worker's clusters by name. Shared by its connections; written as clusters come and go.
 #[derive(Clone, Default)]
-pub(super) struct Directory(Rc<RefCell<HashMap<ClusterName, Slot<Handle>>>>);
+pub(super) struct Directory(Rc<RefCell<Doors>>);
+
+type Doors = HashMap<ClusterName, Slot<Handle>, foldhash::fast::RandomState>;
 
 impl Directory {
     /// The slot of a cluster that is about to start.
@@ -62,14 +64,26 @@ impl Hosts for Directory {
         tried: &[Arc<Host>],
         work: Work,
     ) -> Result<Picked, PickError> {
-        let slot = self.0.borrow().get(cluster).cloned();
-        let slot = slot.ok_or(PickError::UnknownCluster)?;
-        let asked = slot.ask(|Handle(address)| {
+        let question = |Handle(address): &Handle| {
             address.send(PickHost {
                 tried: tried.to_vec(),
                 work,
             })
-        });
+        };
+        // Every request comes here: nothing is cloned where the first life that is asked answers.
+        let asked = {
+            let doors = self.0.borrow();
+            let slot = doors.get(cluster).ok_or(PickError::UnknownCluster)?;
+            slot.ask_now(question)
+        };
+        if let Some(asked) = asked
+            && let Ok(picked) = asked.await
+        {
+            return picked;
+        }
+        let slot = self.0.borrow().get(cluster).cloned();
+        let slot = slot.ok_or(PickError::UnknownCluster)?;
+        let asked = slot.ask(|door| question(&door));
         asked.await.unwrap_or(Err(PickError::Unavailable))
     }
 }

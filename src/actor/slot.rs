@@ -42,6 +42,12 @@ impl<T: Clone> Slot<T> {
         self.0.borrow().clone()
     }
 
+    /// Asks the latest life and no other; `None` when there was none yet. The answer fails when
+    /// that life has ended: then [`ask`](Self::ask).
+    pub(super) fn ask_now<F>(&self, question: impl FnOnce(&T) -> F) -> Option<F> {
+        self.0.borrow().as_ref().map(question)
+    }
+
     /// Asks the current life, and once more each life that replaces it within [`PATIENCE`] of the
     /// end of the one before. For its answer a life may take as long as it takes.
     ///
