@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::{
-    Origin, address, cluster, exchange, listener, plan, proxy, refusing, soon, start, until,
+    Origin, address, cluster, exchange, listener, plan, proxy, refusing, soon, start, until, visit,
 };
 
 /// Hands on what it hears.
@@ -116,6 +116,53 @@ async fn a_check_that_goes_takes_back_what_it_said() {
     let view = host(&proxy, dead).await;
     assert_eq!((view.healthy, view.reasons), (true, vec![]));
     assert!(check_of(&proxy).await.is_none());
+}
+
+#[actix::test]
+async fn subscribers_hear_what_is_taken_back_with_a_check() {
+    let dead = refusing().await;
+    let proxy = start(checked(&[dead], often())).await;
+    turns(&proxy, dead, false).await;
+    let mut heard = listens(&proxy).await;
+
+    proxy.apply(checked(&[dead], json!({}))).await.unwrap();
+
+    let turned = soon("the turn", heard.recv()).await.unwrap();
+    assert_eq!(turned.reason, Reason::FailedCheck);
+    assert_eq!(
+        (turned.says, turned.health),
+        (Health::Healthy, Health::Healthy)
+    );
+}
+
+#[actix::test]
+async fn subscribers_hear_of_an_ejection_and_of_its_end() {
+    let (good, dead) = (Origin::greeting().await, refusing().await);
+    let mut cluster = cluster("LB_ROUNDROBIN", &[good.address, dead]);
+    cluster["outlier_detection"] = json!({ "consecutive_local_origin_failure": 2,
+                                           "base_ejection_time": "100ms" });
+    let proxy = start(plan(&[listener("app")], &[cluster])).await;
+    let mut heard = listens(&proxy).await;
+    let to = address(&proxy, "app").await;
+    let visits = async {
+        loop {
+            visit(to, 2, 1).await;
+        }
+    };
+    let both = async { (heard.recv().await.unwrap(), heard.recv().await.unwrap()) };
+
+    let (out, back) = tokio::select! {
+        both = soon("both turns", both) => both,
+        () = visits => unreachable!(),
+    };
+
+    for (turned, says) in [(out, Health::Unhealthy), (back, Health::Healthy)] {
+        assert_eq!(
+            (turned.address, turned.reason),
+            (dead.into(), Reason::Ejected)
+        );
+        assert_eq!((turned.says, turned.health), (says, says));
+    }
 }
 
 #[actix::test]
