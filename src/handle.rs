@@ -1,6 +1,5 @@
 //! The door to a running proxy, for embedders and the command line alike.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::actor::root::{
 };
 use crate::actor::subscribers::{HealthTurned, Subscription};
 use crate::actor::view::Overview;
-use crate::cluster::Health;
+use crate::cluster::{Duty, Health};
 use crate::config::{self, Change, Configuration, Edit, HostAddress};
 use crate::name::ClusterName;
 use crate::supervise::Exit;
@@ -228,7 +227,7 @@ impl Hosts<'_> {
     ///
     /// [`ApplyError::Change`] when there is no such cluster; else as [`ProxyHandle::apply`].
     pub async fn set(&self, hosts: Vec<config::Host>) -> Result<Vec<Change>, ApplyError> {
-        self.change(move |_| hosts).await
+        self.change(move |_| Ok(hosts)).await
     }
 
     /// Puts hosts before those there are; one whose address is there already replaces it.
@@ -237,28 +236,83 @@ impl Hosts<'_> {
     ///
     /// As [`Self::set`].
     pub async fn append(&self, hosts: Vec<config::Host>) -> Result<Vec<Change>, ApplyError> {
-        self.change(move |running| config::append_hosts(hosts, running))
+        self.change(move |running| Ok(config::append_hosts(hosts, running)))
             .await
     }
 
-    /// Removes the hosts with these addresses; unknown addresses are ignored. Their connections
-    /// live on.
+    /// Removes the hosts with these addresses; unknown addresses are ignored. The order of the
+    /// others becomes that of their addresses as text, as MOSN's does.
+    ///
+    /// Their connections live on; idle ones are closed within about a second.
     ///
     /// # Errors
     ///
     /// As [`Self::set`].
     pub async fn remove(&self, addresses: Vec<HostAddress>) -> Result<Vec<Change>, ApplyError> {
-        self.change(move |mut running| {
-            let gone: HashSet<_> = addresses.into_iter().collect();
-            running.retain(|host| !gone.contains(&host.address));
-            running
-        })
-        .await
+        self.change(move |running| Ok(config::remove_hosts(&addresses, running)))
+            .await
+    }
+
+    /// Gives one host another weight; it is taken as 1 to 128.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Change`] when there is no such cluster or host; else as
+    /// [`ProxyHandle::apply`].
+    pub async fn weigh(
+        &self,
+        address: HostAddress,
+        weight: u32,
+    ) -> Result<Vec<Change>, ApplyError> {
+        self.change(move |running| config::weigh_host(&address, weight, running))
+            .await
+    }
+
+    /// Gives one host no more work; `false` when there is no such host.
+    ///
+    /// Its connections end by themselves: idle ones are closed within about a second, and those in
+    /// use are cut when `deadline` has passed, to within a second; without one they last as long as
+    /// they last. The host is not unhealthy: it is [`draining`](crate::HostView::draining) until it
+    /// serves again or is removed, whatever other change there is. It is a state of the running
+    /// process and no version of the configuration. A host of a name that is resolved drains by
+    /// the address that it has.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the proxy has ended or cannot answer.
+    pub async fn drain(
+        &self,
+        address: HostAddress,
+        deadline: Option<Duration>,
+    ) -> Result<bool, ApplyError> {
+        let now = tokio::time::Instant::now().into_std();
+        let deadline = deadline.and_then(|deadline| now.checked_add(deadline));
+        self.assign(address, Duty::Draining, deadline).await
+    }
+
+    /// Gives a host that drains work again; `false` when there is no such host.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::drain`].
+    pub async fn undrain(&self, address: HostAddress) -> Result<bool, ApplyError> {
+        self.assign(address, Duty::Serving, None).await
+    }
+
+    async fn assign(
+        &self,
+        address: HostAddress,
+        duty: Duty,
+        deadline: Option<std::time::Instant>,
+    ) -> Result<bool, ApplyError> {
+        let root = &self.proxy.root;
+        let cluster = self.cluster.clone();
+        root.assign(cluster, address, duty, deadline).await
     }
 
     async fn change(
         &self,
-        change: impl FnOnce(Vec<config::Host>) -> Vec<config::Host> + Send + 'static,
+        change: impl FnOnce(Vec<config::Host>) -> Result<Vec<config::Host>, String> + Send + 'static,
     ) -> Result<Vec<Change>, ApplyError> {
         let change: ChangeHosts = Box::new(change);
         let want = Want::Hosts(self.cluster.clone(), change);

@@ -16,7 +16,7 @@ use rand::rngs::SmallRng;
 use crate::actor::clusters::{Current, Snapshot};
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Balance, Health, Host, HostSet, Lease, Work};
+use crate::cluster::{Balance, Duty, Health, Host, Lease, Work};
 use crate::name::ClusterName;
 use crate::upstream::{Hosts, PickError, Picked};
 
@@ -151,7 +151,7 @@ impl Handler<PickHost> for Cluster {
     ) -> Self::Result {
         self.refresh();
         let picked = self.balance.pick(&tried, Instant::now(), &mut self.rng);
-        let host = picked.ok_or_else(|| no_host(&self.seen.hosts, &tried))?;
+        let host = picked.ok_or_else(|| no_host(&self.seen, &tried))?;
         Ok(Picked {
             lease: Lease::new(Arc::clone(host), work),
             settings: Arc::clone(&self.seen.settings),
@@ -160,15 +160,21 @@ impl Handler<PickHost> for Cluster {
     }
 }
 
-fn no_host(hosts: &HostSet, tried: &[Arc<Host>]) -> PickError {
-    let unhealthy = hosts
-        .hosts()
-        .iter()
-        .filter(|host| host.health() == Health::Unhealthy)
-        .count();
+/// Why there is none. A host that drains may be healthy or not: it drains.
+fn no_host(snapshot: &Snapshot, tried: &[Arc<Host>]) -> PickError {
+    let hosts = snapshot.hosts.hosts();
+    if hosts.is_empty()
+        && let Some((name, reason)) = snapshot.names.blame(&snapshot.settings)
+    {
+        return PickError::Unresolved { name, reason };
+    }
+    let (draining, serving): (Vec<_>, Vec<_>) =
+        hosts.iter().partition(|host| host.duty() == Duty::Draining);
+    let unhealthy = |host: &&&Arc<Host>| host.health() == Health::Unhealthy;
     PickError::NoHost {
-        hosts: hosts.hosts().len(),
-        unhealthy,
+        hosts: hosts.len(),
+        unhealthy: serving.iter().filter(unhealthy).count(),
+        draining: draining.len(),
         tried: tried.len(),
     }
 }

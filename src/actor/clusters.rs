@@ -1,90 +1,33 @@
 //! The only writer of every cluster's host set.
 //!
-//! In: changes of the plan from the root; turns of health from it and from health checkers; hosts that
-//! fail, from any worker. Out: a new [`Snapshot`] in the cluster's slot of the [`Shelf`], which every
-//! worker reads without asking; each turn, to those who have subscribed. The shelf belongs to the
-//! root, so a crash here loses neither hosts nor health nor counts.
+//! In: changes of the plan and drains from the root; turns of health from it and from health checkers;
+//! hosts that fail, from any worker; what became known of a name, from its resolver. Out: a new
+//! [`Snapshot`] in the cluster's slot of the [`Shelf`], which every worker reads without asking; each
+//! turn, to those who have subscribed. The shelf belongs to the root, so a crash here loses neither
+//! hosts nor health nor counts.
 
 mod ejections;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use crate::actor::logger;
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::subscribers::{self, Subscribers};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Health, Host, HostSet, Limits, Reason, Standing};
+use crate::cluster::{Duty, Health, Known, Reason, Standing, asked};
 use crate::config;
 use crate::name::ClusterName;
-use crate::telemetry::checks::CheckCounters;
 use ejections::Returns;
+pub(crate) use snapshot::Snapshot;
 
 /// Reports that may wait; a host whose report is refused comes up again.
 const MAILBOX: usize = 1024;
-
-/// One cluster at one moment. Never changed: a change makes a new snapshot.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    /// What the plan says of it.
-    pub settings: Arc<config::Cluster>,
-    /// Its hosts, their health and their load.
-    pub hosts: Arc<HostSet>,
-    /// What it carries, whatever its settings and hosts become.
-    pub limits: Arc<Limits>,
-    /// What its health check counted, likewise.
-    pub checks: Arc<CheckCounters>,
-    /// Told when settings or hosts have become others; a turn of health is no news here.
-    pub renewed: Arc<watch::Sender<()>>,
-}
-
-impl Snapshot {
-    pub(super) fn new(settings: Arc<config::Cluster>) -> Self {
-        Self {
-            hosts: Arc::new(ruled(HostSet::new(&settings.hosts), &settings)),
-            settings,
-            limits: Arc::default(),
-            checks: Arc::default(),
-            renewed: Arc::new(watch::Sender::new(())),
-        }
-    }
-
-    /// The next one, with other settings, and the hosts that they name.
-    fn with_settings(&self, settings: Arc<config::Cluster>) -> Self {
-        let hosts = ruled(self.hosts.with_hosts(&settings.hosts), &settings);
-        Self {
-            settings,
-            ..self.with_hosts(hosts)
-        }
-    }
-
-    /// The same cluster with other hosts.
-    fn with_hosts(&self, hosts: HostSet) -> Self {
-        Self {
-            settings: Arc::clone(&self.settings),
-            hosts: Arc::new(hosts),
-            limits: Arc::clone(&self.limits),
-            checks: Arc::clone(&self.checks),
-            renewed: Arc::clone(&self.renewed),
-        }
-    }
-
-    /// The next one, after a word for or against a host; `None` when it is no news.
-    fn turned(&self, turn: &HealthTurned) -> Option<Self> {
-        let host = self.hosts.find(&turn.address)?;
-        // A check that has gone meanwhile has nothing to say any more.
-        let is_heard = turn.reason != Reason::FailedCheck || self.settings.health_check.is_some();
-        let is_news = host.flags().of(turn.reason) != turn.health;
-        (is_heard && is_news).then(|| {
-            let hosts = &self.hosts;
-            self.with_hosts(hosts.with_health(&turn.address, turn.reason, turn.health))
-        })
-    }
-}
 
 /// Where the latest snapshot of one cluster is found.
 pub(super) type Current = Arc<ArcSwap<Snapshot>>;
@@ -98,17 +41,6 @@ impl Shelf {
     #[must_use]
     pub(crate) fn all(&self) -> Arc<HashMap<ClusterName, Current>> {
         self.0.load_full()
-    }
-
-    /// Whether any cluster has this very host.
-    #[must_use]
-    pub(crate) fn has(&self, host: &Host) -> bool {
-        let clusters = self.0.load();
-        let mut all = clusters.values().map(|current| current.load());
-        all.any(|cluster| {
-            let found = cluster.hosts.find(host.address());
-            found.is_some_and(|found| found.is(host))
-        })
     }
 
     /// The cluster of that name.
@@ -208,6 +140,48 @@ impl HealthTurned {
     }
 }
 
+/// Tells what became known of a name; it counts if the cluster still asks for the name.
+///
+/// # Errors
+///
+/// As [`put`].
+pub(super) async fn named(
+    clusters: &Slot<Handle>,
+    cluster: &ClusterName,
+    name: &Arc<str>,
+    known: &Known,
+) -> Result<(), Unavailable> {
+    let named = || Named {
+        cluster: cluster.clone(),
+        name: Arc::clone(name),
+        known: known.clone(),
+    };
+    clusters.ask(|handle| handle.0.send(named())).await
+}
+
+/// Lets one host drain, or serve again; `false` when there is no such host.
+///
+/// # Errors
+///
+/// As [`put`].
+pub(super) async fn assign(clusters: &Slot<Handle>, order: Assign) -> Result<bool, Unavailable> {
+    clusters.ask(|handle| handle.0.send(order.clone())).await
+}
+
+/// A host is to drain, or to serve again.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "bool")]
+pub(super) struct Assign {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its host.
+    pub address: config::HostAddress,
+    /// What it is to do.
+    pub duty: Duty,
+    /// By when the connections of one that drains have to end, if ever.
+    pub deadline: Option<Instant>,
+}
+
 struct Clusters {
     shelf: Shelf,
     subscribers: Subscribers,
@@ -223,6 +197,9 @@ impl Clusters {
     fn publish(&self, current: &Current, after: Snapshot) {
         let before = current.swap(Arc::new(after));
         let after = current.load();
+        // Idle connections to the hosts that it lacks are of no use.
+        let gone = before.hosts.gone(&after.hosts);
+        gone.for_each(|host| host.departure().leave(None));
         let panics = |of: &Snapshot| of.hosts.standing() == Standing::Panic;
         let (name, hosts) = (&after.settings.name, &after.hosts);
         let (healthy, all) = (hosts.healthy_count(), hosts.hosts().len());
@@ -286,32 +263,27 @@ impl Handler<Put> for Clusters {
     type Result = ();
 
     fn handle(&mut self, Put(changed): Put, _: &mut Context<Self>) {
-        let mut shelf = HashMap::clone(&self.shelf.all());
-        for settings in changed {
-            if let Some(current) = shelf.get(&settings.name) {
-                let before = current.load();
-                let after = before.with_settings(settings);
-                self.publish_settings(current, after);
-            } else {
-                let name = settings.name.clone();
-                let snapshot = Snapshot::new(settings);
-                shelf.insert(name, Arc::new(ArcSwap::from_pointee(snapshot)));
-            }
+        let shelf = self.shelf.all();
+        let (known, new): (Vec<_>, Vec<_>) = changed
+            .into_iter()
+            .partition(|settings| shelf.contains_key(&settings.name));
+        for settings in known {
+            let current = &shelf[&settings.name];
+            let after = current.load().with_settings(settings);
+            self.publish_settings(current, after);
         }
-        self.shelf.0.store(Arc::new(shelf));
-    }
-}
-
-/// The hosts by the rules that these settings have for all of them. Nobody would ever take back what
-/// a check, or a judge, that has gone has said.
-fn ruled(hosts: HostSet, settings: &config::Cluster) -> HostSet {
-    let mut hosts = hosts.with_panic_threshold(settings.panic_threshold);
-    if settings.health_check.is_none() {
-        hosts = hosts.without(Reason::FailedCheck);
-    }
-    match settings.outlier_detection {
-        Some(_) => hosts,
-        None => hosts.pardoned(),
+        // A change of hosts costs nothing for the other clusters: only new ones touch the shelf.
+        if !new.is_empty() {
+            let mut shelf = HashMap::clone(&shelf);
+            shelf.extend(new.into_iter().map(|settings| {
+                let name = settings.name.clone();
+                (
+                    name,
+                    Arc::new(ArcSwap::from_pointee(Snapshot::new(settings))),
+                )
+            }));
+            self.shelf.0.store(Arc::new(shelf));
+        }
     }
 }
 
@@ -324,10 +296,15 @@ impl Handler<Remove> for Clusters {
 
     fn handle(&mut self, Remove(names): Remove, _: &mut Context<Self>) {
         let mut shelf = HashMap::clone(&self.shelf.all());
-        for name in &names {
-            shelf.remove(name);
-        }
+        let gone: Vec<_> = names.iter().filter_map(|name| shelf.remove(name)).collect();
         self.shelf.0.store(Arc::new(shelf));
+        for cluster in gone {
+            let hosts = &cluster.load().hosts;
+            hosts
+                .hosts()
+                .iter()
+                .for_each(|host| host.departure().leave(None));
+        }
     }
 }
 
@@ -348,6 +325,53 @@ impl Handler<HealthTurned> for Clusters {
         }
         if let Some(after) = before.turned(&turn) {
             self.publish_turn(&current, after, turn);
+        }
+        true
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Named {
+    cluster: ClusterName,
+    name: Arc<str>,
+    known: Known,
+}
+
+impl Handler<Named> for Clusters {
+    type Result = ();
+
+    fn handle(&mut self, named: Named, _: &mut Context<Self>) {
+        let Some(current) = self.shelf.find(&named.cluster) else {
+            return;
+        };
+        let before = current.load();
+        if asked(&before.settings).any(|name| *name == named.name) {
+            let after = before.with_name(named.name, named.known);
+            match Arc::ptr_eq(&before.hosts, &after.hosts) {
+                true => self.publish(&current, after),
+                false => self.publish_settings(&current, after),
+            }
+        }
+    }
+}
+
+impl Handler<Assign> for Clusters {
+    type Result = bool;
+
+    fn handle(&mut self, order: Assign, _: &mut Context<Self>) -> bool {
+        let Some(current) = self.shelf.find(&order.cluster) else {
+            return false;
+        };
+        let before = current.load();
+        let Some(host) = before.hosts.find(&order.address) else {
+            return false;
+        };
+        let hosts = before.hosts.with_duty(&order.address, order.duty);
+        self.publish(&current, before.with_hosts(hosts));
+        match order.duty {
+            Duty::Serving => host.departure().stay(),
+            Duty::Draining => host.departure().leave(order.deadline),
         }
         true
     }

@@ -135,7 +135,8 @@ impl Connection {
                 self.progress.flow.bell.note_left();
                 ctx.stop();
             }
-            Err((stream, past)) => {
+            Err(back) => {
+                let (stream, past) = *back;
                 past.counted.hand_over();
                 self.permit = Some(past.permit);
                 let addresses = past.addresses.map(|addresses| *addresses);
@@ -177,6 +178,8 @@ impl Connection {
     }
 
     fn relay(&mut self, relay: Relay, ctx: &mut Context<Self>) {
+        let host = self.held.as_ref().map(|held| &**held.lease.host());
+        self.progress.flow.carried_by(host);
         ctx.spawn(relay.into_actor(self).map(|ended, this, ctx| {
             this.ended(&ended);
             ctx.stop();

@@ -64,6 +64,15 @@ impl Progress {
     }
 }
 
+/// Why the sweep ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It has moved no byte for too long.
+    Idle,
+    /// Its host drains, and had to be done by now.
+    HostDrained,
+}
+
 /// One connection as the sweep remembers it.
 struct Watch {
     progress: Rc<Progress>,
@@ -99,24 +108,28 @@ impl Watch {
         true
     }
 
-    /// One tick has passed; whether the connection has now been idle for too long. One that has
-    /// rested throughout is wished away.
-    fn is_overdue(&mut self, counters: &ListenerCounters) -> bool {
-        if self.settle(counters) {
+    /// One tick has passed; why the connection is to end, if it is. One that has rested throughout
+    /// is wished away.
+    fn look(&mut self, counters: &ListenerCounters, now: Instant) -> Option<Why> {
+        let moved = self.settle(counters);
+        if self.progress.flow.is_overdue(now.into_std()) {
+            return Some(Why::HostDrained);
+        }
+        if moved {
             self.quiet = Duration::ZERO;
-            return false;
+            return None;
         }
         self.quiet += TICK;
         let limit = self.progress.idle_timeout.get();
         if limit.is_some_and(|limit| self.quiet > limit) {
-            return true;
+            return Some(Why::Idle);
         }
         let bell = &self.progress.flow.bell;
         if bell.rests() {
             self.progress.quiet.set(self.quiet);
             bell.ring_to_leave();
         }
-        false
+        None
     }
 }
 
@@ -236,17 +249,20 @@ impl Admitted {
         self.emptied().await;
     }
 
-    /// A tick has passed: counts what was moved meanwhile, and ends those that are idle too long.
+    /// A tick has passed: counts what was moved meanwhile, and ends those that are idle too long,
+    /// or whose host had to be done.
     fn sweep(&self) {
         let counters = &self.setting.counters;
-        let overdue: Vec<Key> = {
+        let now = Instant::now();
+        let overdue: Vec<(Key, Why)> = {
             let mut watches = self.watches.borrow_mut();
-            let look =
-                |(key, watch): (&Key, &mut Watch)| watch.is_overdue(counters).then_some(*key);
+            let look = |(key, watch): (&Key, &mut Watch)| Some((*key, watch.look(counters, now)?));
             watches.iter_mut().filter_map(look).collect()
         };
-        for key in overdue {
-            counters.idle_closed.fetch_add(1, Relaxed);
+        for (key, why) in overdue {
+            if why == Why::Idle {
+                counters.idle_closed.fetch_add(1, Relaxed);
+            }
             self.group.kill(key);
         }
     }

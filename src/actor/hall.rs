@@ -17,7 +17,6 @@ use crate::actor::parking::{Parked, Parking};
 use crate::actor::setting::{Numbers, Setting};
 use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
-use crate::cluster::Host;
 use crate::telemetry::access_log::WorkerLines;
 use crate::upstream::Pools;
 
@@ -69,17 +68,17 @@ impl Hall {
         }
     }
 
+    /// Closes the idle connections that are of no use, those to hosts that have left among them.
+    pub(super) fn sweep_pools(&self) {
+        self.0.pools.sweep(Instant::now());
+    }
+
     /// So much time has passed: closes connections that are idle too long, and hands what was
     /// logged to the writers.
     pub(super) fn tick(&self, tick: Duration) {
         self.0.parking.sweep(tick);
-        self.0.pools.sweep(Instant::now());
+        self.sweep_pools();
         self.0.lines.flush();
-    }
-
-    /// Closes the idle connections to hosts that are in no cluster any more.
-    pub(super) fn forget_hosts(&self, stays: impl Fn(&Host) -> bool) {
-        self.0.pools.retain(stays);
     }
 
     /// What came by this listener so far; nothing when it is new.

@@ -16,6 +16,8 @@ mod lane;
 mod listeners;
 mod logger;
 mod parking;
+mod resolver;
+mod resolvers;
 pub mod root;
 mod routers;
 mod setting;

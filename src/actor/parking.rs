@@ -98,14 +98,14 @@ impl Parking {
     /// # Errors
     ///
     /// Where it cannot be watched it is given back as it was.
-    pub(super) fn park(&self, stream: Stream, past: Past) -> Result<(), (Stream, Past)> {
+    pub(super) fn park(&self, stream: Stream, past: Past) -> Result<(), Box<(Stream, Past)>> {
         let mut all = self.0.parked.borrow_mut();
         let place = all.vacant_entry();
         let watched = self
             .lookout()
             .and_then(|lookout| lookout.add(&stream, place.key() as u64));
         if watched.is_err() {
-            return Err((stream, past));
+            return Err(Box::new((stream, past)));
         }
         let socket = stream.sleep();
         place.insert(Parked { socket, past });

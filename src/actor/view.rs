@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::listeners::Post;
 use crate::actor::supervisor::Node;
-use crate::cluster::{Health, Host, Reason, Standing};
+use crate::cluster::{Duty, Health, Host, Reason, Standing};
 use crate::name::{ClusterName, ListenerName};
 use crate::telemetry::checks::CheckTotals;
 use crate::telemetry::counters::{HttpTotals, ListenerTotals};
@@ -84,8 +84,13 @@ pub struct CheckView {
 pub struct HostView {
     /// As the plan writes it.
     pub address: String,
-    /// Whether it may be chosen.
+    /// Its `hostname`, or the name that it is an address of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Whether nothing speaks against it.
     pub healthy: bool,
+    /// Whether it is given no more work, on command.
+    pub draining: bool,
     /// Whether it is left out for a while because it failed its work.
     pub ejected: bool,
     /// What speaks against it, when it may not.
@@ -122,7 +127,9 @@ impl ClusterView {
     fn of(snapshot: &Snapshot) -> Self {
         let host = |host: &Arc<Host>| HostView {
             address: host.to_string(),
+            hostname: host.hostname().map(str::to_owned),
             healthy: host.health() == Health::Healthy,
+            draining: host.duty() == Duty::Draining,
             ejected: host.ejections().until().is_some(),
             reasons: host.flags().reasons().collect(),
             weight: host.weight(),

@@ -185,8 +185,7 @@ impl Crew {
         let supervisor = self.supervisor.borrow().clone();
         let supervisor = supervisor.ok_or("the worker is still starting")?;
         self.reconcile_clusters(&supervisor).await?;
-        let shelf = &self.orders.shelf;
-        self.hall.forget_hosts(|host| shelf.has(host));
+        self.hall.sweep_pools();
         self.reconcile_lanes(&supervisor).await
     }
 

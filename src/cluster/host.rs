@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Address, HostAddress};
 
-use super::{Ejections, Flags, Health, Load, Reason};
+use super::{Departure, Duty, Ejections, Flags, Health, Load, Reason};
 
 /// Weights beyond this are clamped, as MOSN does.
 const MAX_WEIGHT: u32 = 128;
@@ -18,7 +18,9 @@ pub struct Host {
     weight: u32,
     flags: Flags,
     ejections: Ejections,
+    duty: Duty,
     load: Arc<Load>,
+    departure: Arc<Departure>,
 }
 
 impl Host {
@@ -31,7 +33,9 @@ impl Host {
             weight: host.weight.clamp(1, MAX_WEIGHT),
             flags: Flags::default(),
             ejections: Ejections::default(),
+            duty: Duty::default(),
             load: Arc::default(),
+            departure: Arc::default(),
         }
     }
 
@@ -40,7 +44,9 @@ impl Host {
         Self {
             flags: before.flags,
             ejections: before.ejections,
+            duty: before.duty,
             load: before.load.clone(),
+            departure: before.departure.clone(),
             ..Self::new(host)
         }
     }
@@ -61,6 +67,13 @@ impl Host {
         Self {
             ejections,
             ..self.with_health(Reason::Ejected, health)
+        }
+    }
+
+    pub(super) fn with_duty(&self, duty: Duty) -> Self {
+        Self {
+            duty,
+            ..self.clone()
         }
     }
 
@@ -98,6 +111,18 @@ impl Host {
     #[must_use]
     pub fn ejections(&self) -> &Ejections {
         &self.ejections
+    }
+
+    /// Whether it is given new work, in this snapshot.
+    #[must_use]
+    pub fn duty(&self) -> Duty {
+        self.duty
+    }
+
+    /// Until when its connections may last, now.
+    #[must_use]
+    pub fn departure(&self) -> &Arc<Departure> {
+        &self.departure
     }
 
     /// Its live counts.

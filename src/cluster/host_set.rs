@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, HostAddress};
 
-use super::{Ejections, Flags, Health, Host, Reason};
+use super::{Duty, Ejections, Flags, Health, Host, Reason};
 
 /// The hosts of a cluster at one moment, each address once.
 ///
@@ -123,6 +123,24 @@ impl HostSet {
         self.of_distinct(hosts.collect())
     }
 
+    /// The set after one host was told to drain, or to serve again; the same set if it has no such
+    /// host.
+    #[must_use]
+    pub fn with_duty(&self, address: &HostAddress, duty: Duty) -> Self {
+        let mut hosts = self.hosts.clone();
+        if let Some(host) = hosts.iter_mut().find(|host| host.address() == address) {
+            *host = Arc::new(host.with_duty(duty));
+        }
+        self.of_distinct(hosts)
+    }
+
+    /// The hosts that are not in `after`, a later set of the same cluster.
+    pub fn gone<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = &'a Arc<Host>> {
+        let stay: HashSet<_> = after.hosts.iter().map(|h| Arc::as_ptr(h.load())).collect();
+        let hosts = self.hosts.iter();
+        hosts.filter(move |host| !stay.contains(&Arc::as_ptr(host.load())))
+    }
+
     /// All hosts, in order.
     #[must_use]
     pub fn hosts(&self) -> &[Arc<Host>] {
@@ -202,15 +220,18 @@ impl HostSet {
 
 /// Which of all hosts may be chosen, and why those.
 fn standing(all: &[Arc<Host>], panic_threshold: u8) -> (Standing, Box<[usize]>) {
+    // One that drains is there for no choice and counts for none.
+    let serves = |index: usize| all[index].duty() == Duty::Serving;
     let having = |flags: Flags| -> Box<[usize]> {
         let indices = 0..all.len();
         indices
-            .filter(|&index| all[index].flags() == flags)
+            .filter(|&index| serves(index) && all[index].flags() == flags)
             .collect()
     };
     let healthy = having(Flags::default());
-    if healthy.len() * 100 < all.len() * usize::from(panic_threshold) {
-        return (Standing::Panic, (0..all.len()).collect());
+    let serving: Box<[usize]> = (0..all.len()).filter(|&index| serves(index)).collect();
+    if healthy.len() * 100 < serving.len() * usize::from(panic_threshold) {
+        return (Standing::Panic, serving);
     }
     if healthy.is_empty() {
         let ejected = having(Flags::default().with(Reason::Ejected, Health::Unhealthy));
@@ -292,6 +313,40 @@ mod tests {
         // A search for each host would compare two thousand million addresses.
         assert!(begun.elapsed() < std::time::Duration::from_secs(20));
         assert!(after.hosts()[65_534].is(&before.hosts()[65_534]));
+    }
+
+    #[test]
+    fn a_host_that_drains_is_healthy_and_not_chosen_whatever_else_changes() {
+        let before = HostSet::new(&[configured(1, 1), configured(2, 1)]);
+        let drains = before.with_duty(&address(1), Duty::Draining);
+        assert_eq!(drains.eligible(), [1]);
+
+        let after = drains.with_hosts(&[configured(3, 1), configured(1, 9)]);
+        let host = after.find(&address(1)).unwrap();
+        assert_eq!(host.duty(), Duty::Draining);
+        assert_eq!(host.health(), Health::Healthy);
+
+        let serves = after.with_duty(&address(1), Duty::Serving);
+        assert_eq!(serves.eligible(), [0, 1]);
+    }
+
+    #[test]
+    fn in_a_panic_a_host_that_drains_is_left_in_peace() {
+        let set = HostSet::new(&[configured(1, 1), configured(2, 1), configured(3, 1)])
+            .with_panic_threshold(60)
+            .with_duty(&address(1), Duty::Draining)
+            .with_health(&address(2), Reason::FailedCheck, Health::Unhealthy);
+        assert_eq!(set.standing(), Standing::Panic);
+        assert_eq!(set.eligible(), [1, 2]);
+    }
+
+    #[test]
+    fn what_left_a_set_is_told() {
+        let before = HostSet::new(&[configured(1, 1), configured(2, 1)]);
+        let after = before.with_hosts(&[configured(2, 7), configured(3, 1)]);
+        let gone: Vec<_> = before.gone(&after).map(ToString::to_string).collect();
+        assert_eq!(gone, ["127.0.0.1:1"]);
+        assert_eq!(after.gone(&after).count(), 0);
     }
 
     #[test]

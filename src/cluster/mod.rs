@@ -8,22 +8,26 @@
 
 mod balance;
 mod conduct;
+mod duty;
 mod health;
 mod host;
 mod host_set;
 mod limits;
 mod load;
+mod names;
 mod outlier;
 mod schedule;
 mod streak;
 
 pub use balance::Balance;
 pub use conduct::{Conduct, Row};
+pub use duty::{Departure, Duty};
 pub use health::{Flags, Health, Reason};
 pub use host::Host;
 pub use host_set::{HostSet, Standing};
 pub use limits::{Limits, Permit};
 pub use load::{Lease, Load, Work};
+pub use names::{Answer, Known, Names, asked};
 pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};
 pub use schedule::{Pace, Schedule, after};
 pub use streak::{Outcome, Streak, Thresholds};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::{
-    Action, Address, Balancer, Bind, Cluster, ClusterChoice, Domain, DomainHost, Forward, HashKey,
-    HeaderEdits, Host, HostAddress, HostRewrite, Limits, Listener, Matcher, Metadata,
-    NetworkFilter, PathRewrite, Plan, Port, RetryPolicy, Route, RouteFilters, Router, TcpProxy,
-    VirtualHost,
+    Action, Address, Balancer, Bind, Cluster, ClusterChoice, Discovery, Domain, DomainHost,
+    Forward, HashKey, HeaderEdits, Host, HostAddress, HostRewrite, Limits, Listener, Matcher,
+    Metadata, NetworkFilter, PathRewrite, Plan, Port, RetryPolicy, Route, RouteFilters, Router,
+    TcpProxy, VirtualHost,
 };
 use crate::name::{ClusterName, ListenerName, RouterName};
 
@@ -41,6 +41,7 @@ impl Cluster {
             name: name.into(),
             balancer: Balancer::default(),
             connect_timeout: Self::CONNECT_TIMEOUT,
+            discovery: Discovery::default(),
             health_check: None,
             hosts: hosts.into_iter().collect(),
             idle_timeout: None,

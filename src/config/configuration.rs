@@ -159,11 +159,11 @@ impl Configuration {
     ///
     /// # Errors
     ///
-    /// [`Refused`] when no cluster has that name, or as [`Self::edited`].
+    /// [`Refused`] when no cluster has that name, what `change` refuses, or as [`Self::edited`].
     pub fn with_hosts(
         &self,
         cluster: &ClusterName,
-        change: impl FnOnce(Vec<Host>) -> Vec<Host>,
+        change: impl FnOnce(Vec<Host>) -> Result<Vec<Host>, String>,
         surroundings: &dyn Surroundings,
     ) -> Result<Self, Refused> {
         let mut plan = self.plan.clone();

@@ -96,7 +96,15 @@ type Named<'a, T, N> = Vec<(&'a N, &'a Arc<T>)>;
 
 impl<'a, T: PartialEq, N: Clone + Eq + Hash> Sides<'a, T, N> {
     fn of(running: &'a [Arc<T>], wanted: &'a [Arc<T>], name: impl Fn(&'a T) -> &'a N) -> Self {
-        let named = |items: &'a [Arc<T>]| items.iter().map(|item| (name(item), item)).collect();
+        // A small change leaves nearly all things what and where they are: those need no look.
+        let stays = |at: usize| match (running.get(at), wanted.get(at)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        let named = |items: &'a [Arc<T>]| {
+            let items = items.iter().enumerate().filter(|(at, _)| !stays(*at));
+            items.map(|(_, item)| (name(item), item)).collect()
+        };
         Self {
             running: named(running),
             wanted: named(wanted),

@@ -23,7 +23,7 @@ pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity, Strictness};
 pub use diff::{Change, diff};
 pub use document::Document;
 pub use duration::{DurationError, GoDuration};
-pub use edit::append_hosts;
+pub use edit::{append_hosts, remove_hosts, weigh_host};
 pub use edits::{Edit, EditError, Fragment};
 pub use load::{Alone, Format, LARGEST, Loaded, Machine, Source, Surroundings, load, parse};
 pub use plan::*;

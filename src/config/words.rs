@@ -42,6 +42,9 @@ impl fmt::Display for Change {
     }
 }
 
+/// Whichever of the keys it was.
+const DISCOVERY: &str = "type` or `dns_*";
+
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
@@ -54,6 +57,7 @@ fn cluster_words(from: &Cluster, to: &Cluster) -> Vec<String> {
             "connect_timeout",
             from.connect_timeout != to.connect_timeout,
         ),
+        (DISCOVERY, from.discovery != to.discovery),
         ("idle_timeout", from.idle_timeout != to.idle_timeout),
         ("health_check", from.health_check != to.health_check),
         ("circuit_breakers", from.limits != to.limits),

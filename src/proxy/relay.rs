@@ -1,12 +1,15 @@
 //! Bytes from a downstream connection to an upstream one, and back.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
+use crate::cluster::{Departure, Host};
 use crate::net::Stream;
 
 use super::Bell;
@@ -32,6 +35,8 @@ pub struct Flow {
     pub sent: Cell<u64>,
     /// Rung when something is wished of it; a relay never rests.
     pub bell: Bell,
+    /// What is asked of whoever watches: the host that is at work for it.
+    carried_by: RefCell<Option<Arc<Departure>>>,
 }
 
 impl Flow {
@@ -43,6 +48,19 @@ impl Flow {
     /// Counts bytes that went downstream.
     pub fn add_sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes as u64);
+    }
+
+    /// A host is at work for it, or none any more.
+    pub fn carried_by(&self, host: Option<&Host>) {
+        self.carried_by
+            .replace(host.map(|host| Arc::clone(host.departure())));
+    }
+
+    /// Whether the host that is at work for it had to be done by `now`.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        let carried_by = self.carried_by.borrow();
+        carried_by.as_ref().is_some_and(|host| host.is_overdue(now))
     }
 
     /// Bytes moved in either direction: a watcher that sees it unchanged saw no progress.

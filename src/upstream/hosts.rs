@@ -62,14 +62,24 @@ pub fn note(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PickError {
     /// There are hosts, and none of them may be chosen.
-    #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {tried} tried in vain")]
+    #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {}{tried} tried in vain", also(*draining))]
     NoHost {
         /// Hosts of the cluster.
         hosts: usize,
         /// Those that are unhealthy.
         unhealthy: usize,
+        /// Those that drain.
+        draining: usize,
         /// Those that have been tried for this piece of work.
         tried: usize,
+    },
+    /// The cluster has no host because a name of it has no address.
+    #[error("no host: name `{name}` does not resolve: {reason}")]
+    Unresolved {
+        /// The name.
+        name: Arc<str>,
+        /// Why it has none.
+        reason: String,
     },
     /// Whoever knows the hosts restarts, and did not come back in time.
     #[error("the cluster's actor did not come back in time")]
@@ -77,4 +87,11 @@ pub enum PickError {
     /// No cluster has that name; it was removed after the listener's plan was made.
     #[error("the cluster does not exist")]
     UnknownCluster,
+}
+
+fn also(draining: usize) -> String {
+    match draining {
+        0 => String::new(),
+        hosts => format!("{hosts} draining, "),
+    }
 }

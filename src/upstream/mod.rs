@@ -1,11 +1,13 @@
 //! Connections to hosts, and probes of them.
 
 mod connect;
+mod dns;
 mod hosts;
 mod pool;
 mod probe;
 
 pub use connect::{ConnectError, connect};
+pub use dns::look_up;
 pub use hosts::{Hosts, PickError, Picked, note};
 pub use pool::{Held, PoolError, Pooled, Pools};
 pub use probe::{Answer, Finding, probe};

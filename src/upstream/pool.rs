@@ -49,7 +49,9 @@ struct Waiting {
 
 impl Waiting {
     fn is_fit(&self, now: Instant) -> bool {
-        self.expires.is_none_or(|expires| now < expires) && self.connection.is_quiet()
+        self.expires.is_none_or(|expires| now < expires)
+            && !self.connection.host().departure().is_leaving()
+            && self.connection.is_quiet()
     }
 }
 
@@ -113,7 +115,7 @@ impl Pools {
     /// to its host are idle.
     pub fn give(&self, mut connection: Pooled, idle_timeout: Option<Duration>, now: Instant) {
         connection.served += 1;
-        if !self.watches(&connection) {
+        if connection.host().departure().is_leaving() || !self.watches(&connection) {
             return;
         }
         let expires = now.checked_add(idle_timeout.unwrap_or(IDLE_TIMEOUT));
@@ -128,8 +130,8 @@ impl Pools {
         });
     }
 
-    /// Closes the connections that are idle for too long, that the peer has closed, or that it has
-    /// written to unasked. To be called once a second: so long at most does a socket linger that
+    /// Closes the connections that are idle for too long, whose host leaves, that the peer has
+    /// closed, or that it has written to unasked. To be called once a second: so long at most does a socket linger that
     /// only the peer has closed.
     pub fn sweep(&self, now: Instant) {
         self.keep(|waiting| waiting.is_fit(now));
@@ -161,11 +163,6 @@ impl Pools {
         let mut says_nothing = || connection.poll_word(&mut cx).is_pending();
         // Only a look may tell that a socket marked as readable is empty; then it is watched.
         says_nothing() || (connection.is_quiet() && says_nothing())
-    }
-
-    /// Closes the idle connections to all hosts but those that `keep` names.
-    pub fn retain(&self, keep: impl Fn(&Host) -> bool) {
-        self.keep(|waiting| keep(waiting.connection.host()));
     }
 
     /// Closes every idle connection.

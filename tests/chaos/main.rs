@@ -24,8 +24,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinHandle, spawn_local};
 
+use support::dns::{DnsServer, Reply, found};
 use support::{
-    Origin, active, address, cluster, exchange, listener, plan, proxy, refusing, soon, until,
+    Origin, active, address, cluster, exchange, listener, plan, proxy, refusing, soon, start, until,
 };
 
 /// Whoever holds it is the only test that runs.
@@ -291,6 +292,45 @@ async fn killing_who_checks_hosts_loses_neither_health_nor_counts() {
     for kind in ["HealthChecker", "health", "Clusters", "Cluster", "Logger"] {
         kill_while_checking(kind).await;
     }
+}
+
+#[actix::test]
+async fn killing_the_resolvers_costs_nothing() {
+    kill_costs_nothing("resolvers").await;
+}
+
+#[actix::test]
+async fn what_names_resolved_to_outlives_who_resolves_them_and_who_publishes_them() {
+    let _alone = alone().await;
+    let origin = Origin::echoing().await;
+    let dns = DnsServer::start().await;
+    dns.says("origin.test", found(&["127.0.0.1"]));
+    let cluster = dns.cluster(&[format!("origin.test:{}", origin.address.port())]);
+    let proxy = start(plan(&[listener("app")], &[cluster])).await;
+    let to = address(&proxy, "app").await;
+    let tree = ids(&proxy.snapshot().await.unwrap().tree);
+    for kind in ["Resolver", "Clusters", "resolvers"] {
+        dns.says("origin.test", Reply::NoName);
+        assert!(fault::panic_one(kind), "no `{kind}` lives");
+        until("the tree is whole", || is_whole(&proxy, &tree)).await;
+        assert_eq!(exchange(to, b"x").await.unwrap(), b"x", "{kind}");
+
+        // Whoever asks now goes on asking, and is heard.
+        let hosts = if kind == "Resolver" { 2 } else { 3 };
+        let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+        dns.says("origin.test", found(&addresses[..hosts]));
+        until("the hosts follow", async || {
+            proxy.snapshot().await.unwrap().clusters[0].hosts.len() == hosts
+        })
+        .await;
+        dns.says("origin.test", found(&addresses[..1]));
+        until("the hosts follow", async || {
+            proxy.snapshot().await.unwrap().clusters[0].hosts.len() == 1
+        })
+        .await;
+    }
+    proxy.stop().await;
+    proxy.ended().await.unwrap();
 }
 
 #[actix::test]

@@ -5,7 +5,9 @@ mod altering;
 mod changes;
 mod failing;
 mod health;
+mod hosts;
 mod life;
+mod names;
 mod relaying;
 mod sharing;
 #[path = "../support/mod.rs"]

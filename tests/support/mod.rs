@@ -1,5 +1,7 @@
 //! Scripted peers: origins that answer, clients that ask, and plans between them.
 
+pub(crate) mod dns;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -47,7 +49,20 @@ impl Origin {
     where
         F: Future<Output = ()> + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::scripted_on(any, script).await
+    }
+
+    /// Greets on this address, and closes.
+    pub(crate) async fn greeting_on(address: SocketAddr) -> Self {
+        Self::scripted_on(address, greet).await
+    }
+
+    async fn scripted_on<F>(address: SocketAddr, script: impl Fn(TcpStream) -> F + 'static) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let visits = Rc::new(Cell::new(0));
         let counted = visits.clone();

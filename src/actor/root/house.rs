@@ -16,6 +16,7 @@ use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
+use crate::actor::resolvers;
 use crate::actor::routers::{self, Tables};
 use crate::actor::slot::Slot;
 use crate::actor::subscribers::Subscribers;
@@ -51,6 +52,7 @@ pub(super) struct House {
     tables: Tables,
     numbers: Arc<AtomicU64>,
     pub(super) clusters: Slot<clusters::Handle>,
+    resolvers: resolvers::Doors,
     routers: Slot<routers::Handle>,
     listeners: Slot<listeners::Handle>,
     logger: Slot<logger::Handle>,
@@ -80,6 +82,8 @@ impl House {
             logger: logger.clone(),
             log: options.log.clone(),
         });
+        let shelf = Shelf::default();
+        let resolvers = resolvers::Doors::new(shelf.clone(), clusters.clone(), &options.log);
         Self {
             running: Arc::new(ArcSwap::from_pointee(running)),
             ledger: RefCell::new(Ledger::new(options.keeping.base)),
@@ -88,7 +92,8 @@ impl House {
             left: watch::Sender::new(None),
             admission: Arc::new(Semaphore::new(options.max_connections)),
             options,
-            shelf: Shelf::default(),
+            resolvers,
+            shelf,
             board: Board::default(),
             tables: Tables::default(),
             numbers: Arc::default(),
@@ -138,6 +143,7 @@ impl House {
                 logger::start(log.clone(), access.clone(), &logger)
             }),
             self.clusters_spec(),
+            self.resolvers.child(),
             ChildSpec::permanent("health", checkers.filled_by(move || checks.start()))
                 .supervisor(checkers),
             ChildSpec::permanent("routers", move || routers::start(tables.clone(), &routers)),
@@ -248,9 +254,16 @@ impl House {
             changed,
             event_logs,
         } = prepared;
-        clusters::put(&self.clusters, steps.clusters)
+        let only_hosts = self.is_only_hosts(&steps);
+        clusters::put(&self.clusters, steps.clusters.clone())
             .await
             .map_err(ApplyError::step("clusters"))?;
+        let names = steps.clusters.iter().map(|cluster| &cluster.name);
+        self.resolvers.follow(names).await;
+        if only_hosts {
+            // Who reads the shelf, or hears what is new on it, needs no other word.
+            return Ok(());
+        }
         self.check(event_logs).await?;
         routers::put(&self.routers, steps.routers)
             .await
@@ -266,8 +279,9 @@ impl House {
             .await
             .map_err(ApplyError::step("removed routers"))?;
         if !steps.clusters_removed.is_empty() {
-            let removed = clusters::remove(&self.clusters, steps.clusters_removed).await;
+            let removed = clusters::remove(&self.clusters, steps.clusters_removed.clone()).await;
             removed.map_err(ApplyError::step("removed clusters"))?;
+            self.resolvers.follow(steps.clusters_removed.iter()).await;
             self.check(EventLogs::new()).await?;
             self.reconcile().await?;
         }
@@ -281,6 +295,16 @@ impl House {
             step: "health checks",
             reason,
         })
+    }
+
+    /// Whether nothing changes but clusters that are there already, and not how they are checked.
+    fn is_only_hosts(&self, steps: &Steps) -> bool {
+        let is_checked_alike = |to: &Arc<config::Cluster>| {
+            let current = self.shelf.find(&to.name);
+            let check = current.map(|current| current.load().settings.health_check.clone());
+            check.is_some_and(|check| check == to.health_check)
+        };
+        steps.is_only_clusters() && steps.clusters.iter().all(is_checked_alike)
     }
 
     /// Says where each new listener accepts: a port 0 in the plan is a real one here.

@@ -27,11 +27,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::actor::clusters::{self, HealthTurned};
+use crate::actor::clusters::{self, Assign, HealthTurned};
 use crate::actor::subscribers::{self, Subscription};
 use crate::actor::supervisor::{self, Fate, Life, run};
 use crate::actor::view::Overview;
-use crate::cluster::{Health, Reason};
+use crate::cluster::{Duty, Health, Reason};
 use crate::config::HostAddress;
 use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
@@ -105,6 +105,28 @@ impl Handle {
     #[must_use]
     pub fn running(&self) -> Arc<Running> {
         self.1.load_full()
+    }
+
+    /// Gives one host no more work, or work again; `false` when there is no such host.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the tree has ended or cannot answer.
+    pub async fn assign(
+        &self,
+        cluster: ClusterName,
+        address: HostAddress,
+        duty: Duty,
+        deadline: Option<std::time::Instant>,
+    ) -> Result<bool, ApplyError> {
+        let order = Assign {
+            cluster,
+            address,
+            duty,
+            deadline,
+        };
+        let done = self.0.send(Order(order)).await;
+        done.unwrap_or(Err(ApplyError::Ended))
     }
 
     /// Takes one host out, or lets it back in; `false` when there is no such host.
@@ -248,6 +270,23 @@ async fn end_of(mut life: Life, tree: Rc<Ending>) -> Exit {
             () = tree.stop.notified() => life.request_stop(),
             () = tree.kill.notified() => life.kill(),
         }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<bool, ApplyError>")]
+struct Order(Assign);
+
+impl Handler<Order> for Root {
+    type Result = ResponseActFuture<Self, Result<bool, ApplyError>>;
+
+    fn handle(&mut self, Order(order): Order, _: &mut Context<Self>) -> Self::Result {
+        let clusters = self.house.clusters.clone();
+        let done = async move {
+            let done = clusters::assign(&clusters, order).await;
+            done.map_err(ApplyError::step("clusters"))
+        };
+        Box::pin(done.into_actor(self))
     }
 }
 

@@ -22,8 +22,8 @@ pub enum Want {
     Revert,
 }
 
-/// Makes other hosts of those that a cluster has.
-pub type ChangeHosts = Box<dyn FnOnce(Vec<Host>) -> Vec<Host> + Send>;
+/// Makes other hosts of those that a cluster has, or says in words why it cannot.
+pub type ChangeHosts = Box<dyn FnOnce(Vec<Host>) -> Result<Vec<Host>, String> + Send>;
 
 /// Where a configuration comes from when it is asked for again: a file, as a rule. It may block.
 pub trait Source: Send + Sync {

@@ -42,4 +42,23 @@ impl Steps {
         }
         steps
     }
+
+    /// Whether clusters change or come, and nothing else does.
+    pub(super) fn is_only_clusters(&self) -> bool {
+        let Self {
+            clusters: _,
+            clusters_removed,
+            routers,
+            routers_removed,
+            bind,
+            changed,
+            taken_down,
+        } = self;
+        clusters_removed.is_empty()
+            && routers.is_empty()
+            && routers_removed.is_empty()
+            && bind.is_empty()
+            && changed.is_empty()
+            && taken_down.is_empty()
+    }
 }

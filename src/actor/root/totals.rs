@@ -80,7 +80,9 @@ mod tests {
     fn host(port: u16, total: u64) -> HostView {
         HostView {
             address: format!("127.0.0.1:{port}"),
+            hostname: None,
             healthy: true,
+            draining: false,
             ejected: false,
             reasons: Vec::new(),
             weight: 1,

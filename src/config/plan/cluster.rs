@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Address, HealthCheck, OutlierDetection};
+use super::{Address, Discovery, HealthCheck, OutlierDetection};
 use crate::name::ClusterName;
 
 /// A named group of upstream hosts.
@@ -16,6 +16,8 @@ pub struct Cluster {
     pub balancer: Balancer,
     /// How long a host may take to accept a connection (default 10 s).
     pub connect_timeout: Duration,
+    /// Who says which addresses its hosts have. A change asks anew.
+    pub discovery: Discovery,
     /// How its hosts are checked; `None` is not at all.
     pub health_check: Option<HealthCheck>,
     /// Hosts in the order of the file, each address once.

@@ -5,6 +5,7 @@
 //! other.
 
 mod cluster;
+mod dns;
 mod filter;
 mod health_check;
 mod http;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
 pub use cluster::{Balancer, Choices, Cluster, Host, HostAddress, Limits};
+pub use dns::{Discovery, Dns, DnsServers, Family, Ttl};
 pub use filter::{
     Access, Fault, FieldAfter, IpAccess, MetadataRule, MetadataWhen, PayloadLimit, RouteFilters,
     StreamFilter,

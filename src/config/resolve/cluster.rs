@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::directory::each_file;
+use super::dns;
 use super::health_check::health_check;
 use super::host::{DefaultPort, hosts};
 use super::outliers::{outlier_detection, panic_threshold};
 use super::{Scope, exclusive};
 use crate::config::diagnostics::{Code, Severity};
-use crate::config::plan::{Balancer, Choices, Cluster, Limits};
+use crate::config::plan::{Balancer, Choices, Cluster, Discovery, Limits};
 use crate::config::raw::{Cursor, keys, nearest};
 use crate::name::ClusterName;
 
@@ -92,7 +93,11 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
     if name.is_none() && !at.get("name").is_some_and(|at| at.is_wrong()) && !at.is_wrong() {
         scope.push(at.error(Code::MissingKey, "a cluster needs a `name`"));
     }
-    let default_port = discovery(at, scope);
+    let discovery = discovery(at, scope);
+    let default_port = match discovery {
+        Discovery::Fixed => DefaultPort::Required,
+        Discovery::StrictDns(_) => DefaultPort::Http,
+    };
     let hosts = hosts(at, default_port, scope);
     let balancer = balancer(at, scope);
     let connect_timeout = scope.duration(at, "connect_timeout");
@@ -109,6 +114,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
         connect_timeout: connect_timeout
             .filter(|t| !t.is_zero())
             .unwrap_or(Cluster::CONNECT_TIMEOUT),
+        discovery,
         health_check,
         hosts,
         idle_timeout: idle_timeout.filter(|timeout| !timeout.is_zero()),
@@ -138,33 +144,29 @@ fn limits(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Limits {
 }
 
 /// What the cluster's `type` says about its hosts.
-fn discovery(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> DefaultPort {
-    let Some((kind, at)) = cluster.text("type") else {
-        return DefaultPort::Required;
-    };
-    match kind {
-        "SIMPLE" | "STATIC" => {}
-        "STRICT_DNS" => {
-            let message = "`STRICT_DNS` is not yet in effect: a name is resolved when a \
-                           connection is made";
-            scope.push(at.warning(Code::NotInEffect, message));
-            return DefaultPort::Http;
-        }
-        known if TYPES.contains(&known) => {
-            let message = format!("`{known}` has no effect, nor has it in MOSN: SIMPLE is used");
-            scope.push(at.note(Code::NoEffect, message));
-        }
-        unknown => {
-            let diagnostic = at.warning(Code::UnknownValue, "SIMPLE is used instead of this type");
-            scope.push(
-                diagnostic
-                    .found(at.brief())
-                    .accepted(TYPES.join(", "))
-                    .suggest(nearest(unknown, TYPES.iter().copied())),
-            );
+fn discovery(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Discovery {
+    if let Some((kind, at)) = cluster.text("type") {
+        match kind {
+            "SIMPLE" | "STATIC" => {}
+            "STRICT_DNS" => return Discovery::StrictDns(Box::new(dns::dns(cluster, scope))),
+            known if TYPES.contains(&known) => {
+                let message =
+                    format!("`{known}` has no effect, nor has it in MOSN: SIMPLE is used");
+                scope.push(at.note(Code::NoEffect, message));
+            }
+            unknown => {
+                let message = "SIMPLE is used instead of this type";
+                scope.push(
+                    at.warning(Code::UnknownValue, message)
+                        .found(at.brief())
+                        .accepted(TYPES.join(", "))
+                        .suggest(nearest(unknown, TYPES.iter().copied())),
+                );
+            }
         }
     }
-    DefaultPort::Required
+    dns::without_effect(cluster, scope);
+    Discovery::Fixed
 }
 
 /// More draws than this cost more than a look at every host, and say no more.

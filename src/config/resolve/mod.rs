@@ -7,6 +7,7 @@ mod access;
 mod address;
 mod cluster;
 mod directory;
+mod dns;
 mod domain;
 mod edits;
 mod filter;

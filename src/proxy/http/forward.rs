@@ -1,5 +1,6 @@
 //! A request on its way to a cluster: what is changed, and on which hosts it is tried.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -213,8 +214,12 @@ impl<S: Setting> Exchange<'_, S> {
             false => Reuse::Fresh,
         };
         let host = picked.lease.host();
+        let flow = Rc::clone(&self.connection.flow);
         let mut attempt = Attempt::new(self, course, picked, upstream)?;
-        let missed = match attempt.run().await {
+        flow.carried_by(Some(host));
+        let ran = attempt.run().await;
+        flow.carried_by(None);
+        let missed = match ran {
             Ok(ran) => return Ok(attempt.end(ran)),
             Err(missed) => missed,
         };

@@ -186,11 +186,17 @@ async fn a_sweep_closes_what_is_idle_too_long_or_closed_and_forgets_empty_hosts(
 #[actix::test]
 async fn hosts_that_have_left_lose_their_connections() {
     let origin = Origin::new(2).await;
+    let mut theirs = Vec::new();
     for at in [0, 1] {
-        let (connection, _) = origin.connect(at).await;
+        let (connection, peer) = origin.connect(at).await;
         origin.give(connection);
+        theirs.push(peer);
     }
-    origin.pools.retain(|host| host.is(origin.host(1)));
+    let (connection, _peer) = origin.connect(0).await;
+    origin.host(0).departure().leave(None);
+    origin.pools.sweep(Instant::now());
+    assert_eq!(origin.pools.idle(), 1);
+    origin.give(connection);
     assert_eq!(origin.pools.idle(), 1);
     origin.pools.clear();
     assert_eq!(origin.pools.idle(), 0);

@@ -40,12 +40,12 @@ pub(crate) static CLUSTER: Schema = Schema {
         now("lbconfig", Shape::Object(&LB_CONFIG)),
         now("outlier_detection", Shape::Object(&OUTLIERS)),
         now("panic_threshold", Shape::Integer(0, 100)),
-        later("dns_refresh_rate", DURATION_OR_NULL),
-        later("respect_dns_ttl", Shape::Bool),
-        later("dns_lookup_family", Shape::Text),
-        later("dns_resolvers", Shape::Object(&DNS_RESOLVERS)),
-        later("dns_resolver_file", Shape::Text),
-        later("dns_resolver_port", Shape::Text),
+        now("dns_refresh_rate", DURATION_OR_NULL),
+        now("respect_dns_ttl", Shape::Bool),
+        now("dns_lookup_family", Shape::Text),
+        now("dns_resolvers", Shape::Object(&DNS_RESOLVERS)),
+        now("dns_resolver_file", Shape::Text),
+        now("dns_resolver_port", Shape::Text),
     ],
 };
 
