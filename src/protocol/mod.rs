@@ -1,3 +1,4 @@
-//! Bytes to frames and back: no sockets.
+//! Bytes to messages and back. No sockets here.
 
+pub mod handover;
 pub mod http1;

@@ -1,0 +1,214 @@
+//! The messages of a hot upgrade.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What one process tells the other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Message {
+    /// The successor's first word.
+    Hello {
+        /// Its process, in its own namespace.
+        pid: u32,
+        /// The version of its program, for the log.
+        program: String,
+    },
+    /// An answer to `Hello` or `Launch`: another upgrade is under way, or the process leaves.
+    Busy {
+        /// The process that is served, or that answers.
+        pid: u32,
+        /// How long that has been so.
+        since_millis: u64,
+        /// What it is busy with, in words.
+        why: String,
+    },
+    /// There will be no upgrade, or no more of it.
+    Refused {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The predecessor: everything that there is. The sockets follow as [`Message::Sockets`].
+    Offer(Box<Offer>),
+    /// The predecessor: the next sockets, in the order of the offer.
+    Sockets,
+    /// The successor: everything is ready; it accepts when it is told to.
+    Prepared {
+        /// The offered listeners that it has, by their places in the offer.
+        adopted: Vec<usize>,
+    },
+    /// The predecessor: accept.
+    Accept,
+    /// The successor: it accepts.
+    Accepting,
+    /// The predecessor: take over. From now on only the control socket's file tells who is in charge.
+    Commit,
+    /// The successor: it has taken over.
+    Committed,
+    /// The predecessor: a connection, with its descriptors and its bytes.
+    Connection {
+        /// Its number in this talk.
+        id: u64,
+        /// What it is.
+        carried: Box<Carried>,
+    },
+    /// The successor: it holds the connection and will not touch it before it is released.
+    Held {
+        /// Which.
+        id: u64,
+    },
+    /// The successor: it cannot take the connection.
+    NotHeld {
+        /// Which.
+        id: u64,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The predecessor: the connection is the successor's.
+    Release {
+        /// Which.
+        id: u64,
+    },
+    /// The predecessor: nothing more will come; this was counted since the offer.
+    Done {
+        /// What was counted.
+        shown: Box<Shown>,
+    },
+    /// A command: start a successor.
+    Launch {
+        /// The program, instead of the running one's.
+        binary: Option<PathBuf>,
+        /// The configuration, instead of the running one's.
+        config: Option<PathBuf>,
+    },
+    /// An answer to `Launch`: the successor has been started. [`Message::Outcome`] follows.
+    Launched {
+        /// Its process.
+        pid: u32,
+    },
+    /// What has become of the upgrade.
+    Outcome {
+        /// Why it failed; `None` is success.
+        failure: Option<String>,
+    },
+    /// A successor that cannot even begin tells why.
+    CannotStart {
+        /// Its process.
+        pid: u32,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// Everything that there is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The predecessor's process.
+    pub pid: u32,
+    /// The version of its program, for the log.
+    pub program: String,
+    /// For so long it keeps an eye on its successor before it lets go.
+    pub probation_millis: u64,
+    /// Its listeners.
+    pub listeners: Vec<ListenerOffer>,
+    /// What it has counted and found out.
+    pub shown: Shown,
+}
+
+/// A listener and its sockets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListenerOffer {
+    /// Its name.
+    pub name: String,
+    /// Where it was told to listen, as the plan says it.
+    pub configured: Place,
+    /// Where it listens.
+    pub place: Place,
+    /// How many sockets it has.
+    pub sockets: usize,
+    /// Device and inode of the file of a unix socket.
+    pub file: Option<(u64, u64)>,
+}
+
+/// A socket address of either family.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A unix stream socket.
+    Unix(PathBuf),
+}
+
+/// What a process shows to the world of what it has done: counts by name, and hosts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// By listener, what it counted.
+    #[serde(default)]
+    pub listeners: BTreeMap<String, Totals>,
+    /// By cluster and host.
+    #[serde(default)]
+    pub clusters: BTreeMap<String, BTreeMap<String, HostState>>,
+}
+
+/// Counts by name.
+pub type Totals = BTreeMap<String, u64>;
+
+/// A host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostState {
+    /// Whether it may be chosen.
+    pub healthy: bool,
+    /// What it counted.
+    #[serde(default)]
+    pub totals: Totals,
+}
+
+/// A connection that moves. Its descriptors are downstream's, then upstream's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// What it is.
+    pub kind: Kind,
+    /// The listener that it came by; empty for an idle upstream connection.
+    pub listener: String,
+    /// Where that listens, by which the successor knows it whatever its name is there.
+    pub place: Option<Place>,
+    /// The cluster and host of its upstream.
+    pub host: Option<(String, String)>,
+    /// Bytes that it has moved from downstream and to downstream.
+    #[serde(default)]
+    pub moved: (u64, u64),
+}
+
+/// What moves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A downstream connection between two HTTP requests; the payload is what came of the next one.
+    Http1,
+    /// Two connections whose bytes are relayed.
+    Pair(Halves),
+    /// An upstream connection between two HTTP requests, which has served so many.
+    Idle {
+        /// Requests that it has served.
+        served: u64,
+    },
+}
+
+/// The two directions of a pair; the payload is what goes up, then what goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halves {
+    /// Bytes of the payload that upstream is still to get.
+    pub up: usize,
+    /// Whether downstream may still send.
+    pub up_open: bool,
+    /// Whether upstream may still send.
+    pub down_open: bool,
+    /// Whether downstream was the first to end its stream.
+    pub downstream_first: bool,
+    /// How long it may be idle, in milliseconds.
+    pub idle_millis: Option<u64>,
+}
