@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::actor::root::{
-    self, ApplyError, ChangeHosts, Drift, Entry, Outcome, Running, Terms, Want,
+    self, ApplyError, ChangeHosts, Charge, Drift, Entry, Outcome, Running, Terms, Want,
 };
 use crate::actor::subscribers::{HealthTurned, Subscription};
 use crate::actor::view::Overview;
@@ -165,6 +165,29 @@ impl ProxyHandle {
         recipient: actix::Recipient<HealthTurned>,
     ) -> Result<Subscription, ApplyError> {
         self.root.subscribe_health(recipient).await
+    }
+
+    /// Starts a process that is to take over from this one, by the launcher of its upgrades; the
+    /// log says what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] when the proxy has ended or knows no upgrades.
+    pub async fn upgrade(&self) -> Result<(), ApplyError> {
+        self.root.upgrade().await
+    }
+
+    /// Whether this process is the one that others find by its control directory: at once, unless
+    /// it takes over from another one. It is told anew when files may say something else.
+    #[must_use]
+    pub fn charge(&self) -> watch::Receiver<Charge> {
+        self.root.charge()
+    }
+
+    /// Why the process before goes on instead of this one, if so.
+    #[must_use]
+    pub fn superseded(&self) -> Option<String> {
+        self.root.superseded()
     }
 
     /// Stops accepting, lets connections end for at most `deadline`, then ends the proxy.

@@ -82,11 +82,13 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use crate::actor::root;
+pub use crate::actor::root::Charge;
 use crate::actor::root::Want;
 pub use crate::actor::root::{
     ApplyError, Drift, Entry, Journal, Keeping, Outcome, Running, Source, Terms, Trial,
 };
 pub use crate::actor::subscribers::{HealthTurned, Subscription};
+pub use crate::actor::upgrade::{Inheritance, Launch, Launched, Launcher, Upgrades, inherit};
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
 pub use crate::cluster::{Health, Reason};
 pub use crate::config::{Change, Configuration, HostAddress, Plan};
@@ -113,6 +115,8 @@ pub struct Proxy {
     log: slog::Logger,
     source: Option<Arc<dyn Source>>,
     keeping: Keeping,
+    upgrades: Option<Upgrades>,
+    inheritance: Option<Inheritance>,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -133,6 +137,8 @@ impl Default for Proxy {
             log: slog::Logger::root(slog::Discard, slog::o!()),
             source: None,
             keeping: Keeping::default(),
+            upgrades: None,
+            inheritance: None,
         }
     }
 }
@@ -216,6 +222,15 @@ impl Proxy {
         self
     }
 
+    /// Has a later process take over from this one without a connection noticing (default: none
+    /// can). With an `inheritance`, this process takes over from another one.
+    #[must_use]
+    pub fn upgrades(mut self, upgrades: Upgrades, inheritance: Option<Inheritance>) -> Self {
+        self.upgrades = Some(upgrades);
+        self.inheritance = inheritance;
+        self
+    }
+
     /// Starts the tree in the caller's actix system, on threads of its own but for the control
     /// actors, and applies the configuration, or a plan alone; when it returns, every listener accepts.
     ///
@@ -247,6 +262,8 @@ impl Proxy {
             log,
             source,
             keeping,
+            upgrades,
+            inheritance,
         } = self;
         let options = root::Options {
             workers,
@@ -258,20 +275,16 @@ impl Proxy {
             log,
             source,
             keeping,
+            upgrades,
         };
-        let (root, mut life) = root::start(options);
+        let (root, mut life) = root::start(options, inheritance)?;
         // Whoever drops this future drops the life with it.
         let want = Want::Configuration(Box::new(configuration.into()));
-        let by = "start".into();
-        let applied = root
-            .alter(
-                want,
-                Terms {
-                    by,
-                    ..Terms::default()
-                },
-            )
-            .await;
+        let terms = Terms {
+            by: "start".into(),
+            ..Terms::default()
+        };
+        let applied = root.alter(want, terms).await;
         let (ended, end) = watch::channel(None);
         // The end must be known to handles on any thread, and outlive every one of them.
         let told = async move { ended.send_replace(Some(life.ended().await)) };

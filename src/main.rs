@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let exit: Exit = match cli::parse(std::env::args_os()) {
         Ok(Command::Start(start)) => cli::start(&start),
         Ok(Command::Stop(stop)) => cli::stop(&stop),
+        Ok(Command::Upgrade(upgrade)) => cli::upgrade(&upgrade),
         Ok(Command::Reload) => cli::reload(),
         Ok(Command::Check(check)) => cli::check(&check),
         Ok(Command::Schema) => cli::schema(),

@@ -32,6 +32,8 @@ pub(super) struct Duty {
     pub post: Arc<Post>,
     /// The worker it accepts on.
     pub worker: usize,
+    /// Which of the worker's sockets of the listener it accepts from.
+    pub socket: usize,
     /// Where the sockets go.
     pub admitted: Rc<Admitted>,
     /// How many more connections the process takes.
@@ -66,11 +68,11 @@ impl Duty {
     /// Accepts until asked to stop; fails when the socket is lost.
     async fn accept(self, fate: Fate) -> Result<(), String> {
         // A listener that was taken down meanwhile has no socket any more.
-        let Some(socket) = self.post.socket(self.worker) else {
+        let Some(socket) = self.post.socket(self.worker, self.socket) else {
             return Ok(());
         };
         // After a crash further up the life before this one may not be gone yet.
-        let _alone = Arc::clone(&self.admitted.accepting).lock_owned().await;
+        let _alone = self.admitted.accepting(self.socket).lock_owned().await;
         let mut acceptor = self.watch(socket)?;
         let stop = fate.stop_requested();
         tokio::pin!(stop);
@@ -80,6 +82,10 @@ impl Duty {
                 () = &mut stop => break,
                 taken = self.take(&mut acceptor) => taken?,
             }
+        }
+        // What is queued is another process' then.
+        if self.post.is_paused() {
+            return Ok(());
         }
         loop {
             let queued = self.last_queued(&acceptor);

@@ -144,8 +144,7 @@ pub(super) struct Admitted {
     watches: Watches,
     group: Group,
     taken_down: Cell<Option<Instant>>,
-    /// Held by the acceptor: a worker can watch each socket but once.
-    pub accepting: Arc<tokio::sync::Mutex<()>>,
+    accepting: RefCell<Vec<Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Admitted {
@@ -172,8 +171,17 @@ impl Admitted {
             watches,
             group,
             taken_down: Cell::default(),
-            accepting: Arc::default(),
+            accepting: RefCell::default(),
         }
+    }
+
+    /// Held by the acceptor of one of the sockets: a worker can watch each but once.
+    pub(super) fn accepting(&self, socket: usize) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.accepting.borrow_mut();
+        while locks.len() <= socket {
+            locks.push(Arc::default());
+        }
+        Arc::clone(&locks[socket])
     }
 
     /// The listener that they came by.
@@ -356,7 +364,7 @@ mod tests {
 
     async fn post(idle_timeout: Duration) -> Arc<Post> {
         let slot = Slot::default();
-        let _life = listeners::start(listeners::Board::default(), 1, &slot);
+        let _life = listeners::start(listeners::Board::default(), Default::default(), 1, &slot);
         let listener = Listener {
             bind: Bind::Virtual,
             idle_timeout: Some(idle_timeout),

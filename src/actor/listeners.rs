@@ -4,8 +4,10 @@
 //! worker reads to know its lanes. The board belongs to the root, so a crash here closes nothing
 //! either. Binding comes before publishing: a change that cannot bind leaves no trace.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
@@ -14,7 +16,7 @@ use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
 use crate::config::{self, Address, Bind};
 use crate::name::ListenerName;
-use crate::net::{self, Listening};
+use crate::net::{self, Claimed, Legacy, Listening};
 use crate::proxy::http::Fitting;
 use crate::telemetry::counters::{HttpCounters, ListenerCounters};
 
@@ -25,9 +27,13 @@ pub(crate) struct Post {
     pub generation: u64,
     /// Its settings; a change of them holds for connections and requests that come later.
     pub fitting: ArcSwap<Fitting>,
-    /// One a worker over TCP; one for all over a unix socket. None when it is virtual, or taken
-    /// down: then each closes as its acceptor lets go of it.
+    /// One a worker over TCP, or those of a predecessor; one for all over a unix socket. None when
+    /// it is virtual, or taken down: then each closes as its acceptor lets go of it.
     sockets: ArcSwap<Vec<Arc<Listening>>>,
+    /// Whether another process accepts on the same sockets.
+    paused: AtomicBool,
+    /// Its place in what the predecessor has offered.
+    inherited: Option<usize>,
     /// One a worker.
     pub counters: Vec<Arc<ListenerCounters>>,
     /// One a worker, too.
@@ -41,11 +47,47 @@ impl Post {
         Arc::clone(&self.fitting.load().listener)
     }
 
-    /// The socket that a worker accepts on.
+    /// A socket that a worker accepts on; `None` when it has no more.
+    ///
+    /// Each socket has a worker, so that none has a queue that nobody looks at: with more sockets
+    /// than workers some have several, with fewer some share one.
     #[must_use]
-    pub(crate) fn socket(&self, worker: usize) -> Option<Arc<Listening>> {
+    pub(crate) fn socket(&self, worker: usize, index: usize) -> Option<Arc<Listening>> {
         let sockets = self.sockets.load();
-        sockets.get(worker % sockets.len().max(1)).cloned()
+        let workers = self.counters.len();
+        match index {
+            0 => sockets.get(worker % sockets.len().max(1)).cloned(),
+            _ => sockets.get(worker + index * workers).cloned(),
+        }
+    }
+
+    /// How many sockets a worker accepts on.
+    #[must_use]
+    pub(crate) fn sockets_of(&self, worker: usize) -> usize {
+        (0..)
+            .take_while(|&index| self.socket(worker, index).is_some())
+            .count()
+    }
+
+    /// Every socket, each once.
+    #[must_use]
+    pub(crate) fn sockets(&self) -> Vec<Arc<Listening>> {
+        let mut sockets = Vec::clone(&self.sockets.load());
+        // The workers share the one of a unix socket.
+        sockets.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        sockets
+    }
+
+    /// Whether another process accepts on the same sockets, and this one must not.
+    #[must_use]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Relaxed)
+    }
+
+    /// Its place in what the predecessor has offered, if its sockets are that one's.
+    #[must_use]
+    pub(crate) fn inherited(&self) -> Option<usize> {
+        self.inherited
     }
 
     /// Where it really listens, which differs from the settings when those ask for port 0.
@@ -67,6 +109,8 @@ struct Inner {
     posts: ArcSwap<Vec<Arc<Post>>>,
     /// Counts posts made, so that none is taken for one that still drains.
     generations: AtomicU64,
+    /// Whether new posts do not accept yet.
+    held: AtomicBool,
 }
 
 impl Board {
@@ -75,11 +119,36 @@ impl Board {
     pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
         self.0.posts.load_full()
     }
+
+    /// Has posts that are made from now on accept only when they are resumed.
+    pub(super) fn hold(&self) {
+        self.0.held.store(true, Relaxed);
+    }
+
+    /// Has posts that are made from now on accept at once.
+    pub(super) fn release(&self) {
+        self.0.held.store(false, Relaxed);
+    }
 }
 
+/// The sockets of one listener.
+type Sockets = Arc<Vec<Arc<Listening>>>;
+
+/// What a predecessor has handed over. It belongs to the root.
+pub(super) type Inherited = Rc<RefCell<Legacy>>;
+
 /// Starts the actor, fills `slot` with the door to it, and writes to `board`.
-pub(super) fn start(board: Board, workers: usize, slot: &Slot<Handle>) -> Life {
-    let (address, life) = run(|_| Listeners { board, workers });
+pub(super) fn start(
+    board: Board,
+    inherited: Inherited,
+    workers: usize,
+    slot: &Slot<Handle>,
+) -> Life {
+    let (address, life) = run(|_| Listeners {
+        board,
+        inherited,
+        workers,
+    });
     slot.fill(Handle(address));
     life
 }
@@ -138,10 +207,15 @@ pub(super) struct Edition {
     pub changed: Vec<Arc<Fitting>>,
     /// Listeners that accept no more.
     pub removed: Vec<ListenerName>,
+    /// Listeners on whose sockets another process accepts now.
+    pub paused: Vec<Arc<Post>>,
+    /// Listeners on whose sockets no other process accepts any more.
+    pub resumed: Vec<Arc<Post>>,
 }
 
 struct Listeners {
     board: Board,
+    inherited: Inherited,
     workers: usize,
 }
 
@@ -153,15 +227,22 @@ impl Listeners {
         &self,
         wanted: &config::Listener,
         leaving: &mut Vec<Arc<Post>>,
-    ) -> Result<Arc<Vec<Arc<Listening>>>, net::BindError> {
+    ) -> Result<(Sockets, Option<usize>), net::BindError> {
         if wanted.bind == Bind::Virtual {
-            return Ok(Arc::default());
+            return Ok((Arc::default(), None));
+        }
+        let claimed = self
+            .inherited
+            .borrow_mut()
+            .claim(&wanted.name, &wanted.address);
+        if let Some(Claimed { place, sockets }) = claimed {
+            return Ok((Arc::new(sockets), Some(place)));
         }
         // Two that ask for any port have equal settings, and yet want two ports.
         let holds = |post: &Arc<Post>| post.local_address().as_ref() == Some(&wanted.address);
         match leaving.iter().position(holds) {
-            Some(at) => Ok(leaving.swap_remove(at).sockets.load_full()),
-            None => net::bind(&wanted.address, self.workers).map(Arc::new),
+            Some(at) => Ok((leaving.swap_remove(at).sockets.load_full(), None)),
+            None => Ok((Arc::new(net::bind(&wanted.address, self.workers)?), None)),
         }
     }
 
@@ -170,7 +251,7 @@ impl Listeners {
         posts.retain(|post| leaving.contains(&post.settings().name));
         let post = |fitting: Arc<Fitting>| {
             let sockets = self.sockets(&fitting.listener, &mut posts);
-            let sockets = sockets.map_err(|error| BindError::Address {
+            let (sockets, inherited) = sockets.map_err(|error| BindError::Address {
                 name: fitting.listener.name.clone(),
                 error,
             })?;
@@ -178,6 +259,8 @@ impl Listeners {
                 generation: self.board.0.generations.fetch_add(1, Relaxed) + 1,
                 fitting: ArcSwap::new(fitting),
                 sockets: ArcSwap::new(sockets),
+                paused: AtomicBool::new(self.board.0.held.load(Relaxed)),
+                inherited,
                 counters: (0..self.workers).map(|_| Arc::default()).collect(),
                 requests: (0..self.workers).map(|_| Arc::default()).collect(),
             }))
@@ -225,6 +308,11 @@ impl Handler<Edition> for Listeners {
                 post.fitting.store(fitting);
             }
         }
+        for (posts, paused) in [(edition.paused, true), (edition.resumed, false)] {
+            posts
+                .iter()
+                .for_each(|post| post.paused.store(paused, Relaxed));
+        }
         let known = |post: &Arc<Post>| posts.iter().any(|held| Arc::ptr_eq(held, post));
         let added: Vec<_> = edition
             .added
@@ -249,7 +337,7 @@ mod tests {
     #[actix::test]
     async fn a_publication_that_is_asked_for_twice_is_one() {
         let (board, slot) = (Board::default(), Slot::default());
-        let _life = start(board.clone(), 1, &slot);
+        let _life = start(board.clone(), Inherited::default(), 1, &slot);
         let publish_one = async |removed| {
             let added = bind(&slot, vec![wanted("127.0.0.1:0")], vec![])
                 .await
@@ -270,13 +358,13 @@ mod tests {
         let posts = board.posts();
         assert_eq!(posts.len(), 1);
         assert!(Arc::ptr_eq(&posts[0], &second.added[0]));
-        assert!(posts[0].socket(0).is_some());
+        assert!(posts[0].socket(0, 0).is_some());
     }
 
     #[actix::test]
     async fn the_sockets_of_one_that_leaves_go_to_one_only() {
         let (board, slot) = (Board::default(), Slot::default());
-        let _life = start(board.clone(), 1, &slot);
+        let _life = start(board.clone(), Inherited::default(), 1, &slot);
         let added = bind(&slot, vec![wanted("127.0.0.1:0")], vec![])
             .await
             .unwrap();

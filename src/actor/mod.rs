@@ -25,6 +25,7 @@ mod slot;
 pub mod subscribers;
 pub mod supervisor;
 mod threads;
+pub mod upgrade;
 pub mod view;
 mod worker;
 mod workers;

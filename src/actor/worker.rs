@@ -156,9 +156,13 @@ impl Crew {
 
     /// Enters a lane and says how it is started; `None` when the listener has no socket here.
     fn lane(&self, post: &Arc<Post>) -> Option<ChildSpec> {
-        post.socket(self.orders.index)?;
+        post.socket(self.orders.index, 0)?;
         let admitted = self.hall.admitted(post, &self.orders);
-        Some(self.take_on(admitted, State::Accepting))
+        let state = match post.is_paused() {
+            true => State::Paused,
+            false => State::Accepting,
+        };
+        Some(self.take_on(admitted, state))
     }
 
     /// Lanes for the connections of listeners that were taken down in the life before.
@@ -224,19 +228,21 @@ impl Crew {
 
     async fn reconcile_lanes(&self, supervisor: &supervisor::Handle) -> Result<(), String> {
         let wanted = self.orders.board.posts();
-        let accepting = self
+        let up = self
             .lanes
             .borrow()
             .iter()
-            .filter(|lane| lane.accepts())
+            .filter(|lane| lane.is_up())
             .cloned()
             .collect::<Vec<_>>();
-        for lane in accepting {
+        for lane in up {
             if !wanted
                 .iter()
                 .any(|post| post.generation == lane.generation())
             {
                 lane.stop_accepting().await;
+            } else {
+                lane.follow().await?;
             }
         }
         // Only now: a new lane may have got the socket of an old one, and a worker can watch each
@@ -288,7 +294,7 @@ impl Crew {
         self.lanes
             .borrow()
             .iter()
-            .filter(|lane| !lane.accepts())
+            .filter(|lane| !lane.is_up())
             .cloned()
             .collect()
     }

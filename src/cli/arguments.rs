@@ -30,6 +30,8 @@ pub enum Command {
     Stop(Stop),
     /// Accepted for MOSN's sake; a later version will reload the configuration
     Reload,
+    /// Have a running proxy start a new process that takes over from it
+    Upgrade(Upgrade),
     /// Say everything that is wrong or doubtful in a configuration
     Check(Check),
     /// Print the JSON Schema of configurations, for editors
@@ -222,6 +224,32 @@ pub struct Stop {
     /// Whose process to stop.
     #[command(flatten)]
     pub config: Config,
+}
+
+/// `upgrade`
+#[derive(Args, Debug)]
+pub struct Upgrade {
+    /// The configuration by which the running process is found
+    #[arg(
+        short = 'c',
+        long = "running",
+        value_name = "FILE",
+        env = "MOSN_CONFIG",
+        default_value = "configs/mosn_config.json"
+    )]
+    pub running: PathBuf,
+    /// Directory of the control sockets, if it is not the one that the configuration leads to
+    #[arg(long, value_name = "DIR")]
+    pub control_dir: Option<PathBuf>,
+    /// Program of the new process, instead of the running one's
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+    /// Configuration of the new process, instead of the running one's
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Wait for the outcome, and say why it failed
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// `check`

@@ -11,6 +11,10 @@ pub enum Exit {
     Failed = 1,
     /// The command line was not understood (`EX_USAGE`).
     Usage = 64,
+    /// Another upgrade is under way (`EX_TEMPFAIL`).
+    Busy = 75,
+    /// There is a process to take over from, and that failed; it goes on (`EX_PROTOCOL`).
+    UpgradeFailed = 76,
     /// `check` refused the configuration, or a setting of the daemon is wrong (`EX_CONFIG`).
     BadConfiguration = 78,
 }

@@ -7,9 +7,20 @@ use std::thread;
 use std::time::Duration;
 
 use crate::actor::fault::panic_one;
+use crate::net::arm;
 
 /// Shorter than any restart period by far, longer than a restart takes.
 const EVERY: Duration = Duration::from_millis(10);
+
+/// Has an upgrade go wrong as `BANYAN_UPGRADE_FAULT=send:MESSAGE:FAULT` or `receive:…` says.
+pub(super) fn arm_upgrade() {
+    let told = std::env::var("BANYAN_UPGRADE_FAULT").unwrap_or_default();
+    if let Some((step, fault)) = told.rsplit_once(':')
+        && let (Ok(step), Ok(fault)) = (step.parse(), fault.parse())
+    {
+        arm(step, fault);
+    }
+}
 
 /// Begins to do what the variable says; one that says nothing sensible is none.
 pub(super) fn inject() {

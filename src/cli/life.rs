@@ -38,6 +38,9 @@ pub(super) trait Tree {
     /// Ends now.
     async fn stop(&self);
 
+    /// Starts a process that is to take over; the log says what becomes of it.
+    async fn upgrade(&self);
+
     /// Waits until it has ended.
     async fn ended(&self) -> Result<(), Self::Failure>;
 }
@@ -56,6 +59,7 @@ enum Effect {
     /// Ends the tree now; the second time, without any delay.
     Stop,
     ReopenLogs,
+    Upgrade,
     /// Nothing but saying so.
     Refuse(&'static str),
 }
@@ -64,7 +68,10 @@ fn effect(phase: Phase, signal: Signal) -> Effect {
     match (signal, phase) {
         (Signal::ReopenLogs, _) => Effect::ReopenLogs,
         (Signal::Hangup, _) => Effect::Refuse("reload is not available yet: nothing changed"),
-        (Signal::Upgrade, _) => Effect::Refuse("upgrade is not available yet: nothing changed"),
+        (Signal::Upgrade, Phase::Running) => Effect::Upgrade,
+        (Signal::Upgrade, Phase::Ending) => {
+            Effect::Refuse("no upgrade: the process is about to end")
+        }
         (Signal::Terminate, Phase::Running) => Effect::Drain,
         // Who asks twice does not want to wait.
         (Signal::Terminate, Phase::Ending) | (Signal::Interrupt | Signal::Quit, _) => Effect::Stop,
@@ -106,6 +113,7 @@ pub(super) async fn live(
                 tree.stop().await;
             }
             Effect::ReopenLogs => reopen_logs(),
+            Effect::Upgrade => tree.upgrade().await,
             Effect::Refuse(why) => warn!(log, "{}", why),
         }
     }
@@ -164,6 +172,10 @@ mod tests {
         async fn stop(&self) {
             self.told.borrow_mut().push("stop");
             self.end.send_replace(Some(Ok(())));
+        }
+
+        async fn upgrade(&self) {
+            self.told.borrow_mut().push("upgrade");
         }
 
         async fn ended(&self) -> Result<(), &'static str> {
@@ -231,7 +243,7 @@ mod tests {
             Signal::Quit,
         ];
         assert_eq!(life(&tree, &signals).await, (Exit::Normal, 1));
-        assert_eq!(*tree.told.borrow(), ["stop"]);
+        assert_eq!(*tree.told.borrow(), ["upgrade", "stop"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ pub mod signals;
 mod start;
 mod stop;
 mod tree;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io;
@@ -30,6 +31,7 @@ pub use self::check::check;
 pub use self::exit::Exit;
 pub use self::start::start;
 pub use self::stop::stop;
+pub use self::upgrade::upgrade;
 
 /// What the command line asks for.
 ///
@@ -53,6 +55,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
                 false => Exit::Normal,
             }
         })
+}
+
+/// The arguments of this process in the form that [`parse`] reads.
+fn canonical_arguments() -> Vec<OsString> {
+    let mut program = Program::command();
+    program.build();
+    go_flags::canonical(&program, "start", std::env::args_os())
 }
 
 /// `banyan reload`, which MOSN accepts and ignores.

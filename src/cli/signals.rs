@@ -18,7 +18,7 @@ pub enum Signal {
     ReopenLogs,
     /// SIGHUP: reload, once there is such a thing. Unhandled, it would end the process.
     Hangup,
-    /// SIGUSR2: upgrade, once there is such a thing. Unhandled, it would end the process.
+    /// SIGUSR2: start a process that takes over.
     Upgrade,
 }
 

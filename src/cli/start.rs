@@ -1,9 +1,13 @@
 //! The command `start`: from settings and a configuration to a running tree, and its end.
 
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use slog::{Logger, crit, debug, error, info, warn};
+use tokio::sync::watch;
 
 use super::arguments::Start;
 use super::life::{Stage, live};
@@ -11,7 +15,9 @@ use super::paths::ControlPaths;
 use super::pid_file::PidFile;
 use super::settings::{self, Settings};
 use super::signals::Signals;
-use super::{Exit, limits, logging, memory, print, tree};
+use super::upgrade::CommandLine;
+use super::{Exit, limits, logging, memory, print, tree, upgrade};
+use crate::Charge;
 use crate::config::{self, Diagnostics, Plan, Severity};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
@@ -58,6 +64,7 @@ fn boot(
         Ok(loaded) => loaded,
         Err(diagnostics) => {
             close(early_log);
+            upgrade::report(&diagnostics.to_text());
             return print::refuse(&diagnostics.to_text(), Exit::Failed);
         }
     };
@@ -82,7 +89,8 @@ fn boot(
         handle: &handle,
         access: &access,
     };
-    let life = || actix_rt::System::new().block_on(run(plan, settings, &paths, &logs));
+    let line = CommandLine::new(super::canonical_arguments(), file);
+    let life = || actix_rt::System::new().block_on(run(plan, settings, &paths, line, &logs));
     // The panic hook has said where.
     let panicked = |_| Err("the control thread panicked".to_owned());
     let ended = catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(panicked);
@@ -112,29 +120,39 @@ async fn run(
     plan: Plan,
     settings: &Settings,
     paths: &ControlPaths,
+    line: CommandLine,
     logs: &Logs<'_>,
 ) -> Result<Exit, String> {
     let log = logs.log;
     // Before anything is bound, so that no signal finds the process without an answer.
     let mut signals =
         Signals::listen().map_err(|error| format!("cannot handle signals: {error}"))?;
+    #[cfg(feature = "fault-injection")]
+    super::fault::arm_upgrade();
+    let upgrades = upgrade::upgrades(&plan.server, settings, paths, line);
+    let inheritance = match upgrade::inherit(upgrades.as_ref(), log).await {
+        Ok(inheritance) => inheritance,
+        Err(exit) => return Ok(exit),
+    };
+    let is_successor = inheritance.is_some();
     Stage::Starting.enter(log);
+    let log_directory = paths.log.parent().unwrap_or_else(|| Path::new("/"));
     let options = tree::Options {
         workers: limits::workers(plan.server.workers),
         max_connections: limits::connections(settings.max_connections, log),
         drain_time: settings.drain_time,
         access: logs.access.clone(),
-        log_directory: paths
-            .log
-            .parent()
-            .unwrap_or_else(|| Path::new("/"))
-            .to_owned(),
+        log_directory: log_directory.to_owned(),
+        upgrades,
+        inheritance,
     };
-    let tree = tree::start(plan, options, log)
-        .await
-        .map_err(|error| error.to_string())?;
-    // Only now: a process that could not start leaves the file of the one that runs.
-    let _pid_file = write_pid_file(paths, log);
+    let tree = match tree::start(plan, options, log).await {
+        Ok(tree) => tree,
+        Err(error) if is_successor => return Ok(upgrade::failed(&error, 4, log)),
+        Err(error) => return Err(error.to_string()),
+    };
+    let pid_file = RefCell::new(None);
+    let in_charge = keep_pid_file(tree.charge(), &pid_file, paths, log);
     #[cfg(feature = "fault-injection")]
     super::fault::inject();
     let next_signal = async || signals.next().await;
@@ -143,9 +161,35 @@ async fn run(
         logs.access.reopen();
     };
     let life = live(&tree, next_signal, settings.drain_time, log, reopen);
-    tokio::select! {
-        exit = life => Ok(exit),
+    let exit = tokio::select! {
+        biased;
+        never = in_charge => match never {},
+        exit = life => exit,
         never = memory::tend() => match never {},
+    };
+    Ok(match tree.superseded() {
+        Some(why) => upgrade::failed(&why, 4, log),
+        None => exit,
+    })
+}
+
+/// Writes the pid file whenever this process is the one in charge: one that could not start, or
+/// could not take over, leaves the file of the one that runs.
+async fn keep_pid_file(
+    mut charge: watch::Receiver<Charge>,
+    file: &RefCell<Option<PidFile>>,
+    paths: &ControlPaths,
+    log: &Logger,
+) -> Infallible {
+    loop {
+        if *charge.borrow_and_update() == Charge::Ours {
+            // The one before is removed with its owner.
+            drop(file.take());
+            file.replace(write_pid_file(paths, log));
+        }
+        if charge.changed().await.is_err() {
+            return pending().await;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use slog::Logger;
 use super::life::Tree;
 use crate::config::Plan;
 use crate::telemetry::access_log::AccessLogs;
-use crate::{ApplyError, Failure, Proxy, ProxyHandle};
+use crate::{ApplyError, Failure, Inheritance, Proxy, ProxyHandle, Upgrades};
 
 /// What the process decides and no plan says.
 pub(super) struct Options {
@@ -17,6 +17,8 @@ pub(super) struct Options {
     pub(super) drain_time: Duration,
     pub(super) access: AccessLogs,
     pub(super) log_directory: PathBuf,
+    pub(super) upgrades: Option<Upgrades>,
+    pub(super) inheritance: Option<Inheritance>,
 }
 
 /// Starts the tree; when it returns, every listener accepts.
@@ -25,15 +27,18 @@ pub(super) async fn start(
     options: Options,
     log: &Logger,
 ) -> Result<ProxyHandle, ApplyError> {
-    Proxy::default()
+    let proxy = Proxy::default()
         .workers(options.workers)
         .max_connections(options.max_connections)
         .drain_time(options.drain_time)
         .access_logs(options.access)
         .log_directory(options.log_directory)
-        .logger(log.clone())
-        .run(plan)
-        .await
+        .logger(log.clone());
+    let proxy = match options.upgrades {
+        Some(upgrades) => proxy.upgrades(upgrades, options.inheritance),
+        None => proxy,
+    };
+    proxy.run(plan).await
 }
 
 impl Tree for ProxyHandle {
@@ -45,6 +50,11 @@ impl Tree for ProxyHandle {
 
     async fn stop(&self) {
         Self::stop(self).await;
+    }
+
+    async fn upgrade(&self) {
+        // Whoever signals reads the log, where it says why.
+        let _ = Self::upgrade(self).await;
     }
 
     async fn ended(&self) -> Result<(), Failure> {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -38,7 +38,7 @@ impl BindError {
 pub struct Listening {
     socket: Socket,
     address: Address,
-    #[expect(dead_code, reason = "dropping it removes the socket file")]
+    /// Removed with the socket, if it is this process' own.
     file: Option<SocketFile>,
 }
 
@@ -47,6 +47,79 @@ impl Listening {
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Takes a socket that another process has bound at `address`; `file` is the device and inode
+    /// of a unix socket's file. The file stays that process' until [`own`](Self::own).
+    ///
+    /// # Errors
+    ///
+    /// When it is no stream socket that listens there.
+    pub fn adopt(socket: OwnedFd, address: Address, file: Option<(u64, u64)>) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        let local = socket.local_addr()?;
+        let is_there = match &address {
+            Address::Tcp(address) => local.as_socket() == Some(*address),
+            Address::Unix(_) => local.domain() == Domain::UNIX,
+        };
+        if !is_there || socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            let what = format!(
+                "what was handed over does not listen on {}",
+                Shown(&address)
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        // It is a property of the socket, and so the other process' too: it needs it as much.
+        socket.set_nonblocking(true)?;
+        let file = match (&address, file) {
+            (Address::Unix(path), Some((device, inode))) => Some(SocketFile {
+                path: path.clone(),
+                device,
+                inode,
+                owned: AtomicBool::new(false),
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            socket,
+            address,
+            file,
+        })
+    }
+
+    /// Device and inode of the file of a unix socket.
+    #[must_use]
+    pub fn file(&self) -> Option<(u64, u64)> {
+        let file = self.file.as_ref()?;
+        Some((file.device, file.inode))
+    }
+
+    /// Makes the file of a unix socket this process' own: it is removed with the socket.
+    pub fn own(&self) {
+        self.set_owned(true);
+    }
+
+    /// Leaves the file of a unix socket to another process.
+    pub fn disown(&self) {
+        self.set_owned(false);
+    }
+
+    fn set_owned(&self, owned: bool) {
+        if let Some(file) = &self.file {
+            file.owned.store(owned, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An address as a configuration writes it.
+struct Shown<'a>(&'a Address);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -81,10 +154,7 @@ pub fn bind(address: &Address, workers: usize) -> Result<Vec<Arc<Listening>>, Bi
         }),
     }
     .map_err(|source| BindError {
-        address: match address {
-            Address::Tcp(address) => address.to_string(),
-            Address::Unix(path) => path.display().to_string(),
-        },
+        address: Shown(address).to_string(),
         source,
     })
 }
@@ -194,6 +264,8 @@ struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Whether it goes with this process' socket.
+    owned: AtomicBool,
 }
 
 impl SocketFile {
@@ -204,12 +276,13 @@ impl SocketFile {
             path: path.to_owned(),
             device: metadata.dev(),
             inode: metadata.ino(),
+            owned: AtomicBool::new(true),
         })
     }
 
     fn is_ours(&self) -> bool {
-        fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+        let is_it = |found: fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
+        self.owned.load(Ordering::Relaxed) && fs::symlink_metadata(&self.path).is_ok_and(is_it)
     }
 }
 

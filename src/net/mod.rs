@@ -3,19 +3,28 @@
 //! The only room that may be `unsafe`, and only where no safe call does the same.
 
 mod accept;
+mod control;
+mod handover;
+mod legacy;
 mod listen;
 mod lookout;
 mod pipe;
 mod resources;
 mod scratch;
+mod step;
 mod stream;
 
 pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
+pub use control::{Control, DirectoryLock, is_anyone_in_charge};
+pub use handover::{Peer, Received, Talk, TalkError};
+pub use legacy::{Claimed, Legacy, address, place};
 pub use listen::{BindError, Listening, bind};
 pub use lookout::Lookout;
 pub use pipe::{Pipe, PipePool};
 pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slack_bytes};
 pub use scratch::with_scratch;
+#[cfg(any(test, feature = "fault-injection"))]
+pub use step::{Fault, Step, arm};
 pub use stream::{Asleep, Stream, Word};
 
 #[cfg(test)]

@@ -33,8 +33,6 @@ fn signals_of_later_versions_do_not_end_it() {
     let mut process = home.started();
     process.signal(Signal::SIGHUP);
     process.says("reload is not available yet: nothing changed");
-    process.signal(Signal::SIGUSR2);
-    process.says("upgrade is not available yet: nothing changed");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.code(), Some(0));
 }

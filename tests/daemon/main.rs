@@ -14,3 +14,6 @@ mod peers;
 mod refused;
 mod report;
 mod stale;
+mod upgrade;
+#[cfg(feature = "fault-injection")]
+mod upgrade_faults;

@@ -22,7 +22,9 @@ fn an_address_in_use_is_named_and_the_running_process_is_not_touched() {
     let home = Home::of(&configuration("127.0.0.1:0", &host));
     let mut running = home.started();
     let taken = running.address().to_string();
-    let document = configuration(&taken, &host);
+    let mut document = configuration(&taken, &host);
+    // It would take over otherwise.
+    document["disable_upgrade"] = true.into();
     fs::write(home.path("conf/mosn.json"), document.to_string()).expect("it is ours");
     let before = home.files();
 

@@ -72,13 +72,23 @@ impl Handler<Alter> for Root {
     fn handle(&mut self, Alter { want, terms }: Alter, _: &mut Context<Self>) -> Self::Result {
         let house = Rc::clone(&self.house);
         let within = terms.confirm_within;
-        let change = async move { house.alter(want, terms).await };
+        let change = async move {
+            let first = house.state.get() == State::Starting;
+            let mut altered = house.alter(want, terms).await;
+            if first && let Ok(outcome) = altered {
+                altered = house.open_door().await.map(|()| outcome);
+            }
+            if first && let Err(error) = &altered {
+                house.decline(error).await;
+            }
+            altered
+        };
         Box::pin(change.into_actor(self).map(move |altered, this, ctx| {
             if this.house.state.get() == State::Starting {
-                let event = if altered.is_ok() {
-                    Event::Started
-                } else {
-                    Event::StartFailed
+                let event = match altered {
+                    Ok(_) if this.house.succession.is_successor() => Event::Prepared,
+                    Ok(_) => Event::Started,
+                    Err(_) => Event::StartFailed,
                 };
                 this.happen(event, ctx);
             }

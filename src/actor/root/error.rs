@@ -50,6 +50,9 @@ pub enum ApplyError {
         /// What was said.
         reason: String,
     },
+    /// Another process is about to take over, or this one is; changes wait until that is decided.
+    #[error("an upgrade is under way")]
+    Upgrading,
     /// A change waits to be confirmed; until then there is no other.
     #[error("version {0} waits to be confirmed or rolled back")]
     Unconfirmed(u64),

@@ -1,6 +1,7 @@
 //! What the root owns, and how a change of the plan is carried out.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use super::alter::{Ledger, QUEUE};
 use super::fit::{EventLogs, event_logs, fit};
 use super::steps::Steps;
+use super::upgrade::Succession;
 use super::{ApplyError, Options, Running, totals};
 use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
@@ -22,6 +24,7 @@ use crate::actor::slot::Slot;
 use crate::actor::subscribers::Subscribers;
 use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::actor::threads::Threads;
+use crate::actor::upgrade::Inheritance;
 use crate::actor::view::{ClusterView, ListenerView, Overview};
 use crate::actor::worker::Orders;
 use crate::actor::workers::{self, Doors};
@@ -42,13 +45,13 @@ pub(super) struct House {
     pub(super) ledger: RefCell<Ledger>,
     /// How many more changes may wait.
     pub(super) queue: Semaphore,
-    pub(super) state: Cell<State>,
+    pub(super) state: Rc<Cell<State>>,
     /// How many connections were left when the tree began to stop; `None` before that.
     pub(super) left: watch::Sender<Option<u64>>,
     /// How many more connections the process takes.
     admission: Arc<Semaphore>,
     shelf: Shelf,
-    board: Board,
+    pub(super) board: Board,
     tables: Tables,
     numbers: Arc<AtomicU64>,
     pub(super) clusters: Slot<clusters::Handle>,
@@ -64,10 +67,23 @@ pub(super) struct House {
     threads: Threads,
     pub(super) tree: Slot<View>,
     pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) succession: Succession,
 }
 
 impl House {
-    pub(super) fn new(options: Options) -> Self {
+    /// # Errors
+    ///
+    /// When what was inherited is not what was offered.
+    pub(super) fn new(
+        options: Options,
+        inheritance: Option<Inheritance>,
+    ) -> Result<Self, std::io::Error> {
+        let state = Rc::new(Cell::new(State::Starting));
+        let succession = Succession::new(&options, &state, inheritance)?;
+        let board = Board::default();
+        if succession.is_successor() {
+            board.hold();
+        }
         let workers = Doors::new(options.workers);
         let threads = Threads::new(options.workers);
         let running = Running {
@@ -84,17 +100,17 @@ impl House {
         });
         let shelf = Shelf::default();
         let resolvers = resolvers::Doors::new(shelf.clone(), clusters.clone(), &options.log);
-        Self {
+        Ok(Self {
             running: Arc::new(ArcSwap::from_pointee(running)),
             ledger: RefCell::new(Ledger::new(options.keeping.base)),
             queue: Semaphore::new(QUEUE),
-            state: Cell::new(State::Starting),
+            state,
             left: watch::Sender::new(None),
             admission: Arc::new(Semaphore::new(options.max_connections)),
             options,
             resolvers,
             shelf,
-            board: Board::default(),
+            board,
             tables: Tables::default(),
             numbers: Arc::default(),
             clusters,
@@ -107,7 +123,8 @@ impl House {
             threads,
             tree: Slot::default(),
             turn: tokio::sync::Mutex::default(),
-        }
+            succession,
+        })
     }
 
     /// The tree as data. The order is that of dependency: whoever is asked starts before those
@@ -136,9 +153,10 @@ impl House {
         let (checks, checkers) = (self.checks.clone(), supervisor::Slot::<View>::default());
         let (tables, routers) = (self.tables.clone(), self.routers.clone());
         let (board, listeners) = (self.board.clone(), self.listeners.clone());
+        let inherited = Rc::clone(&self.succession.inherited);
         let (doors, subtree) = (self.workers.clone(), supervisor::Slot::<View>::default());
         let (threads, filled) = (self.threads.clone(), subtree.clone());
-        vec![
+        let mut specs = vec![
             ChildSpec::permanent("logger", move || {
                 logger::start(log.clone(), access.clone(), &logger)
             }),
@@ -148,7 +166,7 @@ impl House {
                 .supervisor(checkers),
             ChildSpec::permanent("routers", move || routers::start(tables.clone(), &routers)),
             ChildSpec::permanent("listeners", move || {
-                listeners::start(board.clone(), workers, &listeners)
+                listeners::start(board.clone(), Rc::clone(&inherited), workers, &listeners)
             }),
             ChildSpec::starting("workers", Restart::Permanent, move || {
                 let (doors, threads) = (doors.clone(), threads.clone());
@@ -156,7 +174,9 @@ impl House {
             })
             .supervisor(subtree)
             .shutdown(Shutdown::Drain(FAREWELL)),
-        ]
+        ];
+        specs.extend(self.succession.spec());
+        specs
     }
 
     fn clusters_spec(&self) -> ChildSpec {
@@ -181,8 +201,12 @@ impl House {
         wanted: &Plan,
         changes: &[Change],
     ) -> Result<(), ApplyError> {
-        if !matches!(self.state.get(), State::Starting | State::Running) {
-            return Err(ApplyError::Draining);
+        match self.state.get() {
+            state if state.takes_changes() => {}
+            State::Draining { .. } | State::Leaving { .. } | State::Stopping | State::Stopped => {
+                return Err(ApplyError::Draining);
+            }
+            _ => return Err(ApplyError::Upgrading),
         }
         self.started().await?;
         let steps = Steps::of(changes);
@@ -199,7 +223,7 @@ impl House {
     }
 
     /// Waits until the tree stands; it does at once but for the first change.
-    async fn started(&self) -> Result<(), ApplyError> {
+    pub(super) async fn started(&self) -> Result<(), ApplyError> {
         let tree = self.tree.get().ok_or(ApplyError::Ended)?;
         let step = "start";
         tree.started().await.map_err(|error| ApplyError::Step {
@@ -272,6 +296,7 @@ impl House {
             added: added.clone(),
             changed,
             removed: steps.taken_down,
+            ..Edition::default()
         };
         self.publish(edition).await?;
         self.say_where(&added);

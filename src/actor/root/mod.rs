@@ -16,6 +16,7 @@ mod journal;
 mod proposal;
 mod steps;
 mod totals;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -24,12 +25,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::actor::clusters::{self, Assign, HealthTurned};
 use crate::actor::subscribers::{self, Subscription};
 use crate::actor::supervisor::{self, Fate, Life, run};
+use crate::actor::upgrade::{Inheritance, Upgrades};
 use crate::actor::view::Overview;
 use crate::cluster::{Duty, Health, Reason};
 use crate::config::HostAddress;
@@ -42,6 +44,7 @@ pub use error::ApplyError;
 use house::House;
 pub use journal::{Journal, Kept, write_whole};
 pub use proposal::{ChangeHosts, Drift, Entry, Outcome, Running, Source, Terms, Trial, Want};
+pub use upgrade::Charge;
 
 /// When the parts of the proxy fail so often, it has failed.
 const POLICY: Policy = Policy {
@@ -71,6 +74,8 @@ pub struct Options {
     pub source: Option<Arc<dyn Source>>,
     /// Where accepted changes are kept, and over what.
     pub keeping: Keeping,
+    /// How the process is upgraded; without it, not at all.
+    pub upgrades: Option<Upgrades>,
 }
 
 /// Where accepted changes are kept, and over what.
@@ -84,21 +89,33 @@ pub struct Keeping {
     pub version: u64,
 }
 
-/// Starts the tree on the current arbiter with the empty plan.
-pub fn start(options: Options) -> (Handle, Life) {
-    let house = House::new(options);
+/// Starts the tree on the current arbiter with the empty plan; with an inheritance, as the
+/// successor of another process.
+///
+/// # Errors
+///
+/// When what was inherited is not what was offered.
+pub fn start(
+    options: Options,
+    inheritance: Option<Inheritance>,
+) -> Result<(Handle, Life), ApplyError> {
+    let house = House::new(options, inheritance).map_err(|error| ApplyError::Step {
+        step: "upgrade",
+        reason: error.to_string(),
+    })?;
+    let charge = house.succession.charge.subscribe();
     let running = Arc::clone(&house.running);
     let (address, life) = run(|fate| Root {
         house: Rc::new(house),
         fate,
         tree: Rc::default(),
     });
-    (Handle(address, running), life)
+    Ok((Handle(address, running, charge), life))
 }
 
 /// The only way in. Cloned freely, also to other threads.
 #[derive(Clone)]
-pub struct Handle(Addr<Root>, Arc<ArcSwap<Running>>);
+pub struct Handle(Addr<Root>, Arc<ArcSwap<Running>>, watch::Receiver<Charge>);
 
 impl Handle {
     /// What runs. Nobody is asked.
@@ -207,24 +224,31 @@ impl Root {
     /// Goes where the lifecycle says, and does what that takes.
     fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
         let before = self.house.state.get();
-        let (state, effects) = lifecycle::on(before, event, Instant::now().into_std());
+        let (now, times) = (Instant::now().into_std(), self.house.times());
+        let (state, effects) = lifecycle::on(before, event, now, &times);
         if state.number() != before.number() {
             let number = state.number();
             slog::info!(self.house.options.log, "state changed to {number}"; "tag" => "stagemanager");
         }
         self.house.state.set(state);
-        for effect in effects {
-            self.carry_out(effect, ctx);
+        let effects = effects
+            .into_iter()
+            .filter_map(|effect| self.carry_out(effect, ctx))
+            .collect::<Vec<_>>();
+        if !effects.is_empty() {
+            let house = Rc::clone(&self.house);
+            ctx.spawn(async move { house.perform(effects).await }.into_actor(self));
         }
     }
 
-    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+    /// Does what is done at once; what takes its time, and its turn, is returned.
+    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) -> Option<Effect> {
         match effect {
             Effect::KillTree => self.tree.kill.notify_one(),
-            Effect::StopAccepting => {
-                let house = Rc::clone(&self.house);
-                let emptied = async move { house.empty().await }.into_actor(self);
-                ctx.spawn(emptied.map(|(), this, ctx| this.happen(Event::Empty, ctx)));
+            Effect::StopAccepting => self.empty(ctx),
+            Effect::MoveConnections => {
+                self.house.leave();
+                self.empty(ctx);
             }
             Effect::StopTree => {
                 self.house.left.send_replace(Some(self.house.connections()));
@@ -234,7 +258,15 @@ impl Root {
                 let wait = at.saturating_duration_since(Instant::now().into_std());
                 ctx.run_later(wait, |this, ctx| this.happen(Event::DeadlineReached, ctx));
             }
+            later => return Some(later),
         }
+        None
+    }
+
+    fn empty(&self, ctx: &mut Context<Self>) {
+        let house = Rc::clone(&self.house);
+        let emptied = async move { house.empty().await }.into_actor(self);
+        ctx.spawn(emptied.map(|(), this, ctx| this.happen(Event::Empty, ctx)));
     }
 }
 
@@ -245,6 +277,7 @@ impl Actor for Root {
         let log = self.house.options.log.clone();
         let (handle, life) = supervisor::start("banyan", POLICY, self.house.specs(), log);
         self.house.tree.fill(handle.view());
+        self.hear_of_upgrades(ctx);
         let (tree, house) = (Rc::clone(&self.tree), Rc::clone(&self.house));
         let ended = async move {
             let exit = end_of(life, tree).await;

@@ -28,6 +28,10 @@ struct Site {
     _lives: [Life; 2],
 }
 
+fn start_listeners(board: &Board, slot: &Slot<listeners::Handle>) -> Life {
+    listeners::start(board.clone(), listeners::Inherited::default(), 1, slot)
+}
+
 fn start_clusters(shelf: &Shelf, log: &slog::Logger, slot: &Slot<clusters::Handle>) -> Life {
     let (subscribers, logger) = (Subscribers::default(), Slot::default());
     clusters::start(shelf.clone(), subscribers, log.clone(), logger, slot)
@@ -40,7 +44,7 @@ impl Site {
         let log = slog::Logger::root(slog::Discard, slog::o!());
         let lives = [
             start_clusters(&shelf, &log, &clusters),
-            listeners::start(board.clone(), 1, &listeners),
+            start_listeners(&board, &listeners),
         ];
         let host = config::Host::from(echoing().await);
         let origins = config::Cluster::new("origins", [host]);

@@ -12,7 +12,7 @@ use crate::cli::arguments::SettingsFlags;
 const PREFIX: &str = "BANYAN_";
 
 /// Variables with our prefix that are no settings: the settings file itself.
-const OTHERS: [&str; 1] = ["BANYAN_SETTINGS"];
+const OTHERS: [&str; 2] = ["BANYAN_SETTINGS", super::PREDECESSOR];
 
 /// One source of settings.
 #[derive(Clone, Debug, Default)]

@@ -16,6 +16,9 @@ use super::arguments::SettingsFlags;
 use crate::config::{Server, Workers};
 use crate::telemetry::log::Format;
 
+/// The variable by which a process that is started to take over is told from whom.
+pub(super) const PREDECESSOR: &str = "BANYAN_PREDECESSOR";
+
 /// One setting: its key, and how it is named elsewhere.
 struct Setting {
     /// Its key in the file; `BANYAN_` and it in capitals is its variable.
@@ -55,7 +58,7 @@ const fn setting(key: &'static str, default: &'static str, accepts: &'static str
 const LEVELS: &str = "trace, debug, info, warning, error, critical or off";
 
 /// Every setting, in the order in which they are printed.
-const SETTINGS: [Setting; 9] = [
+const SETTINGS: [Setting; 11] = [
     Setting {
         flag: Some("control-dir"),
         ..setting("control_dir", "", "a directory")
@@ -92,6 +95,8 @@ const SETTINGS: [Setting; 9] = [
         flag: Some("pid-file"),
         ..setting("pid_file", "", "a file")
     },
+    setting("upgrade_probation_s", "3", "seconds as a whole number"),
+    setting("upgrade_timeout_s", "30", "seconds as a whole number"),
     Setting {
         flag: Some("workers"),
         foreign_variable: Some("GOMAXPROCS"),
@@ -119,6 +124,11 @@ pub struct Settings {
     pub max_connections: usize,
     /// The pid file.
     pub pid_file: Option<PathBuf>,
+    /// For so long a successor that accepts must live before it is trusted (default 3 s).
+    pub upgrade_probation: Duration,
+    /// How long a successor may take until it accepts, and how long it waits for its predecessor
+    /// (default 30 s).
+    pub upgrade_timeout: Duration,
     /// Worker threads.
     pub workers: Option<Workers>,
 }
@@ -293,6 +303,12 @@ impl Settings {
                 .read("max_connections", |t| t.parse().ok())?
                 .unwrap_or(0),
             pid_file: values.read("pid_file", path)?,
+            upgrade_probation: values
+                .read("upgrade_probation_s", seconds)?
+                .unwrap_or_default(),
+            upgrade_timeout: values
+                .read("upgrade_timeout_s", seconds)?
+                .unwrap_or_default(),
             workers: values.read("workers", workers)?,
         })
     }

@@ -1,0 +1,73 @@
+//! The talk with the predecessor, once it has handed over what it has.
+
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+
+use super::desk::{Command, Desk};
+use crate::lifecycle::{Event, Word};
+use crate::net::{Talk, TalkError};
+use crate::protocol::handover::Message;
+
+/// Says what the root lets say and tells what is heard, until this process is in charge or not to
+/// be.
+pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
+    let pid = talk.peer().map_or(0, |peer| peer.pid);
+    let commands = desk.begin(pid);
+    let why = converse(&desk, &mut talk, commands).await;
+    // Hung up before the look: the predecessor accepts again at once.
+    drop(talk);
+    let told = desk.after_predecessor(&why).await;
+    desk.end();
+    desk.tell(told).await;
+}
+
+async fn converse(desk: &Desk, talk: &mut Talk, mut commands: mpsc::Receiver<Command>) -> String {
+    loop {
+        tokio::select! {
+            command = commands.recv() => {
+                let message = match command {
+                    Some(Command::Say(Word::Prepared, adopted)) => Message::Prepared { adopted },
+                    Some(Command::Say(Word::Accepting, _)) => Message::Accepting,
+                    Some(Command::Say(..) | Command::Offer(..)) => continue,
+                    Some(Command::Refuse(reason)) => {
+                        let refused = Message::Refused { reason: reason.clone() };
+                        // It notices as well when the talk just ends.
+                        let _ = talk.send(&refused, b"", &[]).await;
+                        return reason;
+                    }
+                    None | Some(Command::HangUp) => {
+                        return "the predecessor did not answer in time, or this process is to end".to_owned();
+                    }
+                };
+                if let Err(error) = talk.send(&message, b"", &[]).await {
+                    return error.to_string();
+                }
+            }
+            received = talk.receive() => {
+                let message = match received {
+                    Ok(received) => received.message,
+                    Err(error) => return error.to_string(),
+                };
+                match message {
+                    Message::Accept => desk.event(Event::ToldToAccept).await,
+                    Message::Commit => match commit(desk, talk).await {
+                        Ok(()) => {}
+                        Err(why) => return why,
+                    },
+                    Message::Refused { reason } => return reason,
+                    other => return format!("it said what makes no sense here: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// Takes over, which nothing can undo, and says so.
+async fn commit(desk: &Desk, talk: &Talk) -> Result<(), String> {
+    desk.take_over(talk).await?;
+    desk.event(Event::TookOver).await;
+    // Who does not hear it looks at the file.
+    let said: Result<(), TalkError> = talk.send(&Message::Committed, b"", &[]).await;
+    said.map_err(|error| error.to_string())
+}
