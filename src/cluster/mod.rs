@@ -13,6 +13,9 @@ mod health;
 mod host;
 mod host_set;
 mod limits;
+#[cfg(test)]
+#[path = "limits/tests.rs"]
+mod limits_tests;
 mod load;
 mod names;
 mod outlier;
@@ -31,3 +34,11 @@ pub use names::{Answer, Known, Names, asked};
 pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};
 pub use schedule::{Pace, Schedule, after};
 pub use streak::{Outcome, Streak, Thresholds};
+
+/// What limits count with. `tests/loom.rs` compiles them with others, whose every order it tries.
+mod atomic {
+    pub(super) use std::sync::atomic::AtomicU64;
+    pub(super) use std::sync::atomic::Ordering::Relaxed;
+}
+
+const _: () = assert!(size_of::<Limits>() == 64, "one cache line a cluster");
