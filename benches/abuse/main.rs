@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench abuse` prints, for each crowd, what the client saw and what the proxy cost;
 //! it fails when a promise is broken. `--phase NAME` plays the phases whose names contain NAME,
-//! `--seconds N` changes how long each lasts. The crowd, the client and the origin are processes of
+//! `--seconds N` changes how long each lasts, `--proxy FILE` plays before another build. The crowd, the client and the origin are processes of
 //! their own; the crowd yields to all others, so that it is the proxy that is measured. What the
 //! machine itself adds is the row `direct`: the client without proxy.
 
@@ -110,6 +110,7 @@ fn play(words: &[&str]) -> Result<()> {
         Some(text) => text.parse()?,
         None => 15,
     };
+    let program = after("--proxy").map_or(env!("CARGO_BIN_EXE_banyan"), |program| program);
     let mut origin = Role::start("origin", &[])?;
     let port: u16 = origin.line()?.parse()?;
     let direct = watch(([127, 0, 0, 1], port).into(), seconds, || Ok(()))?;
@@ -125,14 +126,14 @@ fn play(words: &[&str]) -> Result<()> {
         "KiB before/most/after"
     );
     report("direct", &direct, None);
-    let mut proxy = Proxy::start(port, None)?;
+    let mut proxy = Proxy::start(program, port, None)?;
     let mut broken = Vec::new();
     for phase in PHASES.iter().filter(|phase| phase.name.contains(wanted)) {
         let mut other;
         let proxy = match phase.descriptors {
             None => &mut proxy,
             some => {
-                other = Proxy::start(port, some)?;
+                other = Proxy::start(program, port, some)?;
                 &mut other
             }
         };
@@ -243,13 +244,12 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn start(origin: u16, descriptors: Option<u64>) -> Result<Self> {
+    fn start(program: &str, origin: u16, descriptors: Option<u64>) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let address = free_address()?;
         let file = directory.path().join("banyan.json");
         std::fs::write(&file, configuration(address, origin, directory.path()))?;
         let limit = descriptors.map(|most| format!("--nofile={most}:{most}"));
-        let program = env!("CARGO_BIN_EXE_banyan");
         let file = file.to_string_lossy().into_owned();
         let mut arguments = vec![];
         let start = match &limit {

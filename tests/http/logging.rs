@@ -1,6 +1,8 @@
 //! Access logs.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use banyan::Proxy;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::site::{Running, Site};
-use crate::support::until;
+use crate::support::{refusing, until};
 use crate::talk::{Web, get, post, reply};
 
 /// An access log in a folder of its own, that a proxy writes.
@@ -333,4 +335,54 @@ async fn no_client_writes_what_a_terminal_obeys() {
     logged.running.ask(get("/a%1b%5b2Jb%0d%0ac%07")).await;
 
     assert_eq!(logged.end().await, ["/a [2Jb  c |"]);
+}
+
+/// Passes on what is logged.
+struct Heard(AssertUnwindSafe<mpsc::Sender<String>>);
+
+impl slog::Drain for Heard {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        // The test may be over.
+        let _ = self.0.send(record.msg().to_string());
+        Ok(())
+    }
+}
+
+#[actix::test]
+async fn what_goes_wrong_with_a_request_is_said_with_the_ids_of_its_line() {
+    let (sender, heard) = mpsc::channel();
+    let gone = refusing().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = json!({ "log_format": "%connection_id%,-,%trace_id%" });
+    let site = Site::forwarding(&[gone], json!({})).listener("access_logs", json!([log]));
+    let mut proxy = Proxy::default().log_directory(folder.path());
+    proxy = proxy.logger(slog::Logger::root(
+        Heard(AssertUnwindSafe(sender)),
+        slog::o!(),
+    ));
+    let running = site.start_as(proxy).await;
+
+    assert_eq!(running.ask(get("/")).await.status(), 502);
+
+    let mut said = Vec::new();
+    let about = |said: &[String]| {
+        let mut said = said.iter();
+        let line = said.find(|line| line.contains("listener `app`: cluster `main`"));
+        line.and_then(|line| Some(line.strip_prefix('[')?.split_once(']')?.0.to_owned()))
+    };
+    until("it is said", || {
+        said.extend(heard.try_iter());
+        let is_said = about(&said).is_some();
+        async move { is_said }
+    })
+    .await;
+    running.end().await;
+    let file = folder.path().join("app_access.log");
+    until("the line is there", || async {
+        lines(&file) == [about(&said).unwrap()]
+    })
+    .await;
 }

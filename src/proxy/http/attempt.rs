@@ -7,11 +7,11 @@
 //!    └─ early answer ──▶ delivering, and still sending
 //! ```
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use tokio::time::{Instant, Sleep, sleep, timeout_at};
+use memchr::memchr;
+use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::Conduct;
 use crate::net::{Word, with_scratch};
@@ -23,7 +23,8 @@ use crate::upstream::{Picked, Pooled};
 
 use super::Setting;
 use super::course::{Course, limit};
-use super::exchange::{After, Continue, Exchange, Stop};
+use super::exchange::{After, Exchange, Stop};
+use super::expect::{Continue, Patience};
 use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::spare::Lent;
@@ -71,7 +72,7 @@ pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
     /// Whether the downstream is still watched for its end.
     pub(super) watching: bool,
     /// How long a client that expects a 100 still waits for the upstream's.
-    patience: Option<Pin<Box<Sleep>>>,
+    pub(super) patience: Patience,
     /// Interim responses on their way downstream.
     pub(super) interim: Unsent,
     pub(super) ends: Ends,
@@ -105,7 +106,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             download: None,
             extra: Vec::new(),
             watching: true,
-            patience: None,
+            patience: Patience::default(),
             interim: Unsent::default(),
             ends: Ends::No,
         })
@@ -215,28 +216,6 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         Poll::Ready(Err(Miss::Request(Trouble::BodyTooSlow)))
     }
 
-    fn awaits_continue(&self) -> bool {
-        self.exchange.continues == Continue::Awaited && self.upload.payload() == 0
-    }
-
-    /// Asks a client for its body that waits for a 100, when the upstream has not for so long: one
-    /// that knows of no expectations never does, and not every client gives up waiting (RFC 9110
-    /// section 10.1.1).
-    fn poll_continue(&mut self, cx: &mut Context<'_>) {
-        let Some(after) = self.exchange.proxy().deadlines.until_continue else {
-            return;
-        };
-        if !self.awaits_continue() {
-            return;
-        }
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(after)));
-        if patience.as_mut().poll(cx).is_ready() {
-            self.exchange.continues = Continue::Given;
-            write_status_line(self.interim.buffer(), 100, b"Continue");
-            self.interim.buffer().extend_from_slice(b"\r\n");
-        }
-    }
-
     /// Moves the request upstream. An upstream that takes no more may have said why: then the rest
     /// of the request does not matter.
     pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -308,6 +287,11 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         let mut input = input;
         if !self.head.is_empty() {
             self.head.extend_from_slice(input);
+            // Without a line's end no head ends, and a long one is refused for its length: what
+            // comes byte by byte must not be read as often.
+            if memchr(b'\n', input).is_none() && self.head.len() < HEAD.bytes {
+                return Ok(None);
+            }
             joined = std::mem::take(&mut self.head);
             input = &joined;
         }

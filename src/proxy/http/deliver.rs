@@ -13,13 +13,13 @@ use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_l
 use crate::proxy::Side;
 use crate::route::Flags;
 
+use super::Setting;
 use super::attempt::{Attempt, Headed};
 use super::exchange::After;
 use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::transfer::{Broken, Transfer, Waits};
 use super::tried::Miss;
-use super::{Notice, Setting};
 
 /// A response that did not wholly go downstream.
 pub(super) struct Cut {
@@ -111,9 +111,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             record.body_sent -= record.body_sent.min(download.unsent.len() as u64);
             match by {
                 Side::Downstream => record.reset = true,
-                Side::Upstream if record.flags.contains(Flags::TIMED_OUT) => {
-                    self.picked.lease.load().count_request_lost();
-                }
+                Side::Upstream if record.flags.contains(Flags::TIMED_OUT) => {}
                 Side::Upstream => {
                     record.flags |= Flags::REMOTE_RESET;
                     let load = self.picked.lease.load();
@@ -236,14 +234,11 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         self.exchange.record.flags |= Flags::TIMED_OUT;
         self.picked.lease.load().count_timeout();
         let (cluster, host) = (&self.course.cluster, self.picked.lease.host());
-        self.exchange.connection.setting.note(Notice {
-            tag: "proxy.upstream_silent",
-            kind: host.to_string(),
-            text: format!(
-                "cluster `{cluster}`: host {host}: nothing came of the rest of its response \
-                 for {after:?}"
-            ),
-        });
+        let text = format!(
+            "cluster `{cluster}`: host {host}: nothing came of the rest of its response for {after:?}"
+        );
+        let kind = host.to_string();
+        self.exchange.note("proxy.upstream_silent", kind, &text);
     }
 
     /// Tells the downstream that the protocol is another one now.

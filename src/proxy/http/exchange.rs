@@ -22,13 +22,14 @@ use crate::protocol::http1::{Body, Method, Request, Response};
 use crate::route::{Facts, Flags, Found, Table, location};
 use crate::upstream::Pooled;
 
+use super::expect::Continue;
 use super::facts::{Path, Subject};
 use super::hooks::Again;
 use super::record::Record;
 use super::reply::LocalReply;
 use super::spare::Lent;
 use super::trouble::Trouble;
-use super::{Connection, Fitting, Setting, access};
+use super::{Connection, Fitting, Notice, Setting, access};
 
 /// How often filters may send a request back to an earlier phase.
 const ROUNDS: usize = 10;
@@ -78,26 +79,6 @@ impl Intake {
         } else {
             self.whole = false;
             self.bytes = Vec::new();
-        }
-    }
-}
-
-/// Whether a client waits for a 100 before it sends its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Continue {
-    /// It does not.
-    Unasked,
-    /// It does.
-    Awaited,
-    /// It has got one.
-    Given,
-}
-
-impl Continue {
-    fn of(request: &Request) -> Self {
-        match request.expects_continue() {
-            true => Self::Awaited,
-            false => Self::Unasked,
         }
     }
 }
@@ -288,6 +269,17 @@ impl<'c, S: Setting> Exchange<'c, S> {
             }),
             _ => Trouble::BodyTooLong(limit),
         }
+    }
+
+    /// Says what went wrong with this request. As in MOSN the ids of its connection, its upstream
+    /// connection and its trace go before, which are in its line of the access log, too.
+    pub(super) fn note(&self, tag: &'static str, kind: String, text: &str) {
+        let (connection, trace) = (self.connection.id.0, self.record.trace_id());
+        let text = match self.record.upstream_id {
+            Some(upstream) => format!("[{connection},{upstream},{trace}] {text}"),
+            None => format!("[{connection},-,{trace}] {text}"),
+        };
+        self.connection.setting.note(Notice { tag, kind, text });
     }
 
     fn log(&mut self) {

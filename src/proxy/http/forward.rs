@@ -11,6 +11,7 @@ use crate::filter::Phase;
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
 use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
 
+use super::Setting;
 use super::attempt::Attempt;
 use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
@@ -18,7 +19,6 @@ use super::hooks::Again;
 use super::mirror::Mirrored;
 use super::tried::{Miss, Missed, Tried};
 use super::trouble::Trouble;
-use super::{Notice, Setting};
 
 /// How often filters may ask for another host.
 const CHOICES: usize = 10;
@@ -185,11 +185,8 @@ impl<S: Setting> Exchange<'_, S> {
         picked.lease.load().count_request_lost();
         let host = picked.lease.host().to_string();
         let cluster = course.cluster.clone();
-        self.connection.setting.note(Notice {
-            tag: "upstream.connect",
-            kind: host.clone(),
-            text: format!("cluster `{cluster}`: host {host}: {error}"),
-        });
+        let text = format!("cluster `{cluster}`: host {host}: {error}");
+        self.note("upstream.connect", host.clone(), &text);
         Tried::Missed {
             trouble: Trouble::ConnectFailed {
                 cluster,

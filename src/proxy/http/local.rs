@@ -6,11 +6,11 @@ use crate::config::Causes;
 use crate::name::ClusterName;
 use crate::protocol::http1::{Method, Persistence, Version};
 
+use super::Setting;
 use super::exchange::{After, Exchange, Routed, Stop};
 use super::record::Origin;
 use super::reply::{Asked, Ends, LocalReply};
 use super::transfer::measure;
-use super::{Notice, Setting};
 
 impl<S: Setting> Exchange<'_, S> {
     pub(super) async fn stopped(&mut self, stop: Stop, routed: Routed<'_>) -> After {
@@ -22,16 +22,13 @@ impl<S: Setting> Exchange<'_, S> {
         self.is_last |= trouble.closes();
         if let Some(tag) = trouble.tag() {
             let listener = &self.fitting.listener.name;
-            self.connection.setting.note(Notice {
+            let cluster = self.record.cluster.as_ref();
+            let kind = cluster.map_or(listener.as_str(), ClusterName::as_str);
+            self.note(
                 tag,
-                kind: self
-                    .record
-                    .cluster
-                    .as_ref()
-                    .map_or(listener.as_str(), ClusterName::as_str)
-                    .to_owned(),
-                text: format!("listener `{listener}`: {trouble}"),
-            });
+                kind.to_owned(),
+                &format!("listener `{listener}`: {trouble}"),
+            );
         }
         let causes = self
             .fitting

@@ -19,7 +19,7 @@ use super::course::Course;
 use super::exchange::Exchange;
 use super::spare::Lent;
 use super::transfer::{Unsent, measure};
-use super::{Aside, Notice, Setting};
+use super::{Aside, Setting};
 
 /// How long a copy may take, its response included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,19 +78,15 @@ impl<S: Setting> Exchange<'_, S> {
 
     /// Counts a copy that is not sent, and says why.
     pub(super) fn note_uncopied(&self, course: &Course<'_>, why: &str) {
-        let setting = &self.connection.setting;
-        setting.counters().count_uncopied();
+        self.connection.setting.counters().count_uncopied();
         let Some(mirror) = &course.found.route.mirror else {
             return;
         };
         let (listener, cluster) = (&self.fitting.listener.name, &mirror.cluster);
-        setting.note(Notice {
-            tag: "proxy.mirror_dropped",
-            kind: cluster.to_string(),
-            text: format!(
-                "listener `{listener}`: a request was not copied to cluster `{cluster}`: {why}"
-            ),
-        });
+        let text = format!(
+            "listener `{listener}`: a request was not copied to cluster `{cluster}`: {why}"
+        );
+        self.note("proxy.mirror_dropped", cluster.to_string(), &text);
     }
 }
 

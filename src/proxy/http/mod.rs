@@ -5,6 +5,7 @@ mod attempt;
 mod course;
 mod deliver;
 mod exchange;
+mod expect;
 mod facts;
 mod forward;
 mod hooks;
