@@ -113,7 +113,7 @@ fn play(words: &[&str]) -> Result<()> {
     let program = after("--proxy").map_or(env!("CARGO_BIN_EXE_banyan"), |program| program);
     let mut origin = Role::start("origin", &[])?;
     let port: u16 = origin.line()?.parse()?;
-    let direct = watch(([127, 0, 0, 1], port).into(), seconds, || Ok(()))?;
+    let direct = Role::neighbour(([127, 0, 0, 1], port).into(), seconds, "new")?.line()?;
     println!(
         "{:18} {:>8} {:>6} {:>8} {:>8} {:>8} {:>6} {:>22}",
         "crowd",
@@ -125,7 +125,7 @@ fn play(words: &[&str]) -> Result<()> {
         "cores",
         "KiB before/most/after"
     );
-    report("direct", &direct, None);
+    report("direct", &direct.parse()?, None);
     let mut proxy = Proxy::start(program, port, None)?;
     let mut broken = Vec::new();
     for phase in PHASES.iter().filter(|phase| phase.name.contains(wanted)) {
@@ -158,15 +158,24 @@ struct Cost {
 impl Phase {
     fn play(&self, proxy: &mut Proxy, seconds: u64) -> Result<(Seen, Cost)> {
         let before_kib = proxy.memory()?;
-        let most = std::cell::Cell::new(before_kib);
+        let mut most_kib = before_kib;
+        // First, so that it has its connections whatever the crowd takes.
+        let opens = match self.descriptors {
+            None => "new",
+            // There is no place for more.
+            Some(_) => "kept",
+        };
+        let mut neighbour = Role::neighbour(proxy.address, seconds, opens)?;
         let mut crowd = self.kind.start(proxy.address)?;
         let begun = (Instant::now(), proxy.cpu()?);
-        let seen = watch(proxy.address, seconds, || {
-            most.set(most.get().max(proxy.memory()?));
-            Ok(())
-        })?;
+        let end = begun.0 + Duration::from_secs(seconds);
+        while Instant::now() < end {
+            most_kib = most_kib.max(proxy.memory()?);
+            std::thread::sleep(Duration::from_millis(250));
+        }
         let used = proxy.cpu()?.saturating_sub(begun.1);
         let cores = used.as_secs_f64() / begun.0.elapsed().as_secs_f64();
+        let seen = neighbour.line()?.parse()?;
         if let Some(crowd) = &mut crowd {
             crowd.go()?;
             crowd.line()?;
@@ -182,7 +191,7 @@ impl Phase {
         let cost = Cost {
             cores,
             before_kib,
-            most_kib: most.get(),
+            most_kib,
             after_kib,
         };
         Ok((seen, cost))
@@ -226,15 +235,14 @@ fn report(name: &str, seen: &Seen, cost: Option<&Cost>) {
     );
 }
 
-/// A well-behaved client for so long; `meanwhile` is called now and then.
-fn watch(to: SocketAddr, seconds: u64, meanwhile: impl Fn() -> Result<()>) -> Result<Seen> {
-    let mut neighbour = Role::start("neighbour", &[to.to_string(), seconds.to_string()])?;
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < end {
-        meanwhile()?;
-        std::thread::sleep(Duration::from_millis(250));
+impl Role {
+    /// Starts a well-behaved client that asks for so long, and waits until it is served.
+    fn neighbour(to: SocketAddr, seconds: u64, opens: &str) -> Result<Self> {
+        let arguments = [to.to_string(), seconds.to_string(), opens.to_owned()];
+        let mut role = Self::start("neighbour", &arguments)?;
+        role.line()?;
+        Ok(role)
     }
-    neighbour.line()?.parse()
 }
 
 struct Proxy {

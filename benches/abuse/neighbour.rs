@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
@@ -17,7 +18,7 @@ const KEPT: u32 = 10;
 /// Between two requests of one connection.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// Of so many requests one goes over a new connection.
+/// Of so many requests one goes over a new connection, where it opens any.
 const NEW: u32 = 20;
 
 /// Longer than any request may take.
@@ -52,16 +53,24 @@ impl FromStr for Seen {
 
 /// Asks for so many seconds, then prints what it saw.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let [to, seconds] = arguments else {
-        return Err("an address and seconds are wanted".into());
+    let [to, seconds, opens] = arguments else {
+        return Err("an address, seconds, and `new` or `kept` are wanted".into());
+    };
+    let opening = match opens.as_str() {
+        "new" => KEPT / 2,
+        _ => 0,
     };
     let (to, seconds): (SocketAddr, u64) = (to.parse()?, seconds.parse()?);
-    let end = Instant::now() + Duration::from_secs(seconds);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let asking = (0..KEPT).map(|at| ask(to, at, end));
-    let asked = runtime.block_on(async { futures::future::join_all(asking).await });
+    let asked = runtime.block_on(async {
+        let connected = join_all((0..KEPT).map(|_| exchange(to, None))).await;
+        let end = Instant::now() + Duration::from_secs(seconds);
+        println!("there");
+        let asking = connected.into_iter().zip(0..);
+        join_all(asking.map(|(kept, at)| ask(to, kept.ok(), (at, at < opening), end))).await
+    });
     let (mut times, mut errors) = (Vec::new(), 0);
     for (some, failed) in asked {
         times.extend(some);
@@ -82,21 +91,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-async fn ask(to: SocketAddr, at: u32, end: Instant) -> (Vec<Duration>, usize) {
-    let (mut times, mut errors, mut kept, mut count) = (Vec::new(), 0, None, at);
+async fn ask(
+    to: SocketAddr,
+    mut kept: Option<TcpStream>,
+    (at, opens): (u32, bool),
+    end: Instant,
+) -> (Vec<Duration>, usize) {
+    let (mut times, mut errors, mut count) = (Vec::new(), 0, at);
+    let mut other = None;
     tokio::time::sleep(PAUSE * at / KEPT).await;
     let mut turns = interval(PAUSE);
     while Instant::now() < end {
         turns.tick().await;
         count += 1;
-        if count % NEW == 0 {
-            kept = None;
-        }
+        // What it keeps stays, so that it is served whoever takes all other places.
+        let is_new = opens && count.is_multiple_of(NEW);
+        let of = if is_new { &mut other } else { &mut kept };
         let begun = Instant::now();
-        match timeout(PATIENCE, exchange(to, kept.take())).await {
+        match timeout(PATIENCE, exchange(to, of.take())).await {
             Ok(Ok(stream)) => {
                 times.push(begun.elapsed());
-                kept = Some(stream);
+                *of = (!is_new).then_some(stream);
             }
             Ok(Err(_)) | Err(_) => errors += 1,
         }
