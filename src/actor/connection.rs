@@ -320,7 +320,7 @@ async fn reach(
             Err(error) => return Err(error.into()),
         };
         let settings = &picked.settings;
-        let permit = picked.limits.connection(settings.limits.connections);
+        let permit = setting.pools.permit(settings, &picked.limits).await;
         let permit = permit.ok_or(Unreached::Overflow)?;
         let address = picked.lease.address();
         let connected = upstream::connect(address, settings.connect_timeout, settings.mark).await;

@@ -18,7 +18,7 @@ use crate::actor::setting::{Numbers, Setting};
 use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
 use crate::telemetry::access_log::WorkerLines;
-use crate::upstream::Pools;
+use crate::upstream::{Neighbours, Pools};
 
 /// The hall of one worker's thread.
 #[derive(Clone, Default)]
@@ -56,6 +56,11 @@ impl Hall {
             spoken.into_iter().for_each(|parked| self.resume(parked));
         }
         self.0.pools.poll_keep(cx)
+    }
+
+    /// Lets the worker's pool and those of the others make room for one another.
+    pub(super) fn join(&self, neighbours: &Neighbours) {
+        self.0.pools.join(neighbours);
     }
 
     fn resume(&self, parked: Parked) {

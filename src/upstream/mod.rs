@@ -3,11 +3,13 @@
 mod connect;
 mod dns;
 mod hosts;
+mod neighbours;
 mod pool;
 mod probe;
 
 pub use connect::{ConnectError, connect};
 pub use dns::look_up;
 pub use hosts::{Hosts, PickError, Picked, note};
+pub use neighbours::Neighbours;
 pub use pool::{Held, PoolError, Pooled, Pools};
 pub use probe::{Answer, Finding, probe};

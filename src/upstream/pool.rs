@@ -1,18 +1,21 @@
 //! The upstream connections of one worker, kept to be used again.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
 
 use crate::cluster::{Host, Lease, Limits, Permit, Work};
 use crate::config;
 use crate::net::Stream;
 
+use super::neighbours::{Neighbours, Plea};
 use super::{ConnectError, connect};
 
 /// Idle connections that are kept for one host; of more than these the oldest is closed.
@@ -32,6 +35,12 @@ pub struct Pools(Rc<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     idle: RefCell<Idle>,
+    /// How many that are, for the neighbours to see; written here alone.
+    count: Arc<AtomicUsize>,
+    /// Where others may be asked to make room.
+    circle: OnceCell<Neighbours>,
+    /// What they ask.
+    pleas: RefCell<Option<mpsc::Receiver<Plea>>>,
     /// Whoever is told when an idle connection says anything.
     keeper: RefCell<Option<Waker>>,
 }
@@ -66,6 +75,7 @@ impl Pools {
         let mut idle = self.0.idle.borrow_mut();
         let queue = idle.get_mut(&identity(host))?;
         while let Some(Waiting { connection, .. }) = queue.pop_back() {
+            self.counted(|count| count - 1);
             if connection.is_quiet() {
                 return Some(connection);
             }
@@ -75,8 +85,8 @@ impl Pools {
 
     /// Opens a connection to `host`.
     ///
-    /// When the cluster has no room for one more, an idle connection of this worker to another of
-    /// its hosts makes room; idle ones of other workers do not, until they are used or too old.
+    /// When the cluster has no room for one more, an idle connection to another of its hosts makes
+    /// room: one of this worker, or else one of its [neighbours](Self::join).
     ///
     /// # Errors
     ///
@@ -92,7 +102,8 @@ impl Pools {
         settings: &config::Cluster,
         limits: &Arc<Limits>,
     ) -> Result<Pooled, PoolError> {
-        let permit = self.permit(settings, limits).ok_or(PoolError::Overflow)?;
+        let permit = self.permit(settings, limits).await;
+        let permit = permit.ok_or(PoolError::Overflow)?;
         let lease = Lease::new(Arc::clone(host), Work::Connection);
         let connected = connect(host.address(), settings.connect_timeout, settings.mark).await;
         let stream = connected.inspect_err(|error| {
@@ -123,6 +134,8 @@ impl Pools {
         let queue = idle.entry(identity(connection.host())).or_default();
         if queue.len() == MOST_IDLE {
             queue.pop_front();
+        } else {
+            self.counted(|count| count + 1);
         }
         queue.push_back(Waiting {
             connection,
@@ -149,6 +162,7 @@ impl Pools {
             known
         };
         let now = Instant::now();
+        self.answer_pleas(cx);
         self.keep(|waiting| waiting.is_fit(now) && (is_known || self.watches(&waiting.connection)));
         Poll::Pending
     }
@@ -168,12 +182,13 @@ impl Pools {
     /// Closes every idle connection.
     pub fn clear(&self) {
         self.0.idle.take();
+        self.counted(|_| 0);
     }
 
     /// How many connections are idle.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.0.idle.borrow().values().map(VecDeque::len).sum()
+        self.0.count.load(Relaxed)
     }
 
     fn keep(&self, fit: impl Fn(&Waiting) -> bool) {
@@ -185,26 +200,67 @@ impl Pools {
             }
             !queue.is_empty()
         });
+        let left = self.0.idle.borrow().values().map(VecDeque::len).sum();
+        self.counted(|_| left);
     }
 
-    fn permit(&self, settings: &config::Cluster, limits: &Arc<Limits>) -> Option<Permit> {
+    /// Takes a place among the pools of the other workers. It answers them while it is
+    /// [kept](Self::poll_keep). The first circle is the only one.
+    pub fn join(&self, neighbours: &Neighbours) {
+        self.0.circle.get_or_init(|| {
+            let pleas = neighbours.join(&self.0.count);
+            self.0.pleas.replace(Some(pleas));
+            neighbours.clone()
+        });
+    }
+
+    /// Takes room for one connection of a cluster; where there is none, an idle connection makes
+    /// room. `None` when as many are in use as may be.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: at most an idle connection was closed in vain.
+    pub async fn permit(&self, settings: &config::Cluster, limits: &Arc<Limits>) -> Option<Permit> {
         let max = settings.limits.connections;
-        if max.is_some_and(|max| limits.connections() >= max) {
-            self.evict(limits);
+        if max.is_some_and(|max| limits.connections() >= max)
+            && !self.evict(limits)
+            && let Some(circle) = self.0.circle.get()
+        {
+            circle.plead(limits, &self.0.count).await;
         }
         limits.connection(max)
     }
 
-    /// Closes an idle connection of the cluster whose limits these are, if there is one.
-    fn evict(&self, limits: &Arc<Limits>) {
+    fn answer_pleas(&self, cx: &mut Context<'_>) {
+        let mut pleas = self.0.pleas.borrow_mut();
+        let Some(pleas) = &mut *pleas else {
+            return;
+        };
+        while let Poll::Ready(Some(Plea { limits, answer })) = pleas.poll_recv(cx) {
+            // Whoever asked may have given up.
+            let _ = answer.send(self.evict(&limits));
+        }
+    }
+
+    fn counted(&self, change: impl FnOnce(usize) -> usize) {
+        // Nobody else writes it.
+        let count = self.0.count.load(Relaxed);
+        self.0.count.store(change(count), Relaxed);
+    }
+
+    /// Closes an idle connection of the cluster whose limits these are; whether there is one.
+    fn evict(&self, limits: &Arc<Limits>) -> bool {
         let mut idle = self.0.idle.borrow_mut();
         let of_cluster = |queue: &&mut VecDeque<Waiting>| {
             let oldest = queue.front();
             oldest.is_some_and(|waiting| waiting.connection.permit.is_of(limits))
         };
-        if let Some(queue) = idle.values_mut().find(of_cluster) {
-            queue.pop_front();
-        }
+        let Some(queue) = idle.values_mut().find(of_cluster) else {
+            return false;
+        };
+        queue.pop_front();
+        self.counted(|count| count - 1);
+        true
     }
 }
 

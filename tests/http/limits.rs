@@ -82,3 +82,18 @@ async fn an_idle_connection_leaves_room_for_a_request() {
 
     assert_eq!(web.visits(), 1);
 }
+
+#[actix::test]
+async fn an_idle_connection_of_one_worker_leaves_room_for_the_other() {
+    let web = Web::named("here").await;
+    let running = limited(&web, json!({ "max_connections": 1 })).await;
+
+    // Enough clients for either worker to have some.
+    for _ in 0..16 {
+        let mut client = running.client().await;
+        assert_eq!(client.fetch("/").await.status(), 200);
+        running.rests_but_clients().await;
+    }
+
+    assert!(web.visits() > 1, "one worker had them all");
+}

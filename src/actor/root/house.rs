@@ -33,6 +33,7 @@ use crate::lifecycle::State;
 use crate::name::ListenerName;
 use crate::proxy::http::Fitting;
 use crate::supervise::{Restart, Shutdown};
+use crate::upstream::Neighbours;
 
 /// How long the workers may take to end, each of them within its own deadline.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -141,6 +142,7 @@ impl House {
             index: 0,
             shelf: self.shelf.clone(),
             clusters: self.clusters.clone(),
+            neighbours: Neighbours::default(),
             board: self.board.clone(),
             tables: self.tables.clone(),
             numbers: Arc::clone(&self.numbers),

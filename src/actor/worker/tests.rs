@@ -61,6 +61,7 @@ impl Site {
             index: 0,
             shelf,
             clusters: clusters.clone(),
+            neighbours: Neighbours::default(),
             board,
             tables: Tables::default(),
             numbers: Arc::default(),

@@ -267,3 +267,65 @@ async fn a_host_keeps_its_newest_connections_only() {
     assert_eq!(origin.pools.idle(), MOST_IDLE);
     assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
 }
+
+#[actix::test]
+async fn an_idle_connection_of_another_worker_makes_room() {
+    let mut origin = Origin::new(1).await;
+    origin.settings.limits.connections = Some(1);
+    let (neighbours, other) = (Neighbours::default(), Pools::default());
+    origin.pools.join(&neighbours);
+    other.join(&neighbours);
+    let (first, mut theirs) = origin.connect(0).await;
+    // It is the other's now.
+    other.give(first, None, Instant::now());
+
+    let connected = async {
+        tokio::select! {
+            () = poll_fn(|cx| other.poll_keep(cx)) => unreachable!(),
+            connected = origin.connect(0) => connected,
+        }
+    };
+    let (_second, _) = timeout(PATIENCE, connected).await.unwrap();
+
+    assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!((other.idle(), origin.limits.connections()), (0, 1));
+    assert_eq!(origin.limits.connections_refused(), 0);
+}
+
+#[actix::test]
+async fn a_cluster_whose_connections_are_all_in_use_is_full_for_every_worker() {
+    let mut origin = Origin::new(1).await;
+    origin.settings.limits.connections = Some(1);
+    let (neighbours, other) = (Neighbours::default(), Pools::default());
+    origin.pools.join(&neighbours);
+    other.join(&neighbours);
+    let stranger = Origin::new(1).await;
+    let (idle, _theirs) = stranger.connect(0).await;
+    other.give(idle, None, Instant::now());
+    let (_busy, _other_end) = origin.connect(0).await;
+
+    let refused = async {
+        tokio::select! {
+            () = poll_fn(|cx| other.poll_keep(cx)) => unreachable!(),
+            refused = origin.try_connect(0) => refused,
+        }
+    };
+    let refused = timeout(PATIENCE, refused).await.unwrap();
+
+    assert!(matches!(refused, Err(PoolError::Overflow)), "{refused:?}");
+    // Another cluster's is left alone.
+    assert_eq!((other.idle(), origin.limits.connections()), (1, 1));
+}
+
+#[actix::test]
+async fn a_worker_that_is_gone_is_not_asked() {
+    let mut origin = Origin::new(1).await;
+    origin.settings.limits.connections = Some(1);
+    let (neighbours, other) = (Neighbours::default(), Pools::default());
+    other.join(&neighbours);
+    drop(other);
+    origin.pools.join(&neighbours);
+    let (_busy, _theirs) = origin.connect(0).await;
+    let refused = origin.try_connect(0).await;
+    assert!(matches!(refused, Err(PoolError::Overflow)), "{refused:?}");
+}
