@@ -69,6 +69,10 @@ struct Request {
 }
 
 impl Facts for Request {
+    fn cookie(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
     fn host(&self) -> Option<&[u8]> {
         Some(self.host.as_bytes())
     }

@@ -16,7 +16,9 @@ use rand::rngs::SmallRng;
 use crate::actor::clusters::{Current, Snapshot};
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Balance, Duty, Health, Host, Lease, Work};
+use crate::cluster::{
+    Ask, Balances, Clue, Duty, Evidence, Health, Host, Lease, Nobody, TakenFrom, Work,
+};
 use crate::name::ClusterName;
 use crate::upstream::{Hosts, PickError, Picked};
 
@@ -38,12 +40,27 @@ pub(super) struct Handle(Addr<Cluster>);
 #[derive(Clone, Default)]
 pub(super) struct Directory(Rc<RefCell<Doors>>);
 
-type Doors = HashMap<ClusterName, Slot<Handle>, foldhash::fast::RandomState>;
+type Doors = HashMap<ClusterName, Door, foldhash::fast::RandomState>;
+
+/// The way to one cluster.
+struct Door {
+    slot: Slot<Handle>,
+    /// Says what of a piece of work the cluster has a use for.
+    current: Current,
+}
 
 impl Directory {
     /// The slot of a cluster that is about to start.
-    pub(super) fn enter(&self, name: ClusterName) -> Slot<Handle> {
-        self.0.borrow_mut().entry(name).or_default().clone()
+    pub(super) fn enter(&self, name: ClusterName, current: &Current) -> Slot<Handle> {
+        let mut doors = self.0.borrow_mut();
+        let known = doors.get(&name).map(|door| door.slot.clone());
+        let slot = known.unwrap_or_default();
+        let door = Door {
+            slot: slot.clone(),
+            current: Arc::clone(current),
+        };
+        doors.insert(name, door);
+        slot
     }
 
     /// Forgets a cluster.
@@ -58,30 +75,40 @@ impl Directory {
 }
 
 impl Hosts for Directory {
+    fn clue(&self, cluster: &ClusterName, evidence: &impl Evidence) -> Clue {
+        let doors = self.0.borrow();
+        let Some(Door { current, .. }) = doors.get(cluster) else {
+            return Clue::default();
+        };
+        Clue::of(&current.load().settings, evidence)
+    }
+
     async fn pick(
         &self,
         cluster: &ClusterName,
         tried: &[Arc<Host>],
         work: Work,
+        clue: &Clue,
     ) -> Result<Picked, PickError> {
         let question = |Handle(address): &Handle| {
             address.send(PickHost {
                 tried: tried.to_vec(),
                 work,
+                clue: clue.clone(),
             })
         };
         // Every request comes here: nothing is cloned where the first life that is asked answers.
         let asked = {
             let doors = self.0.borrow();
-            let slot = doors.get(cluster).ok_or(PickError::UnknownCluster)?;
-            slot.ask_now(question)
+            let door = doors.get(cluster).ok_or(PickError::UnknownCluster)?;
+            door.slot.ask_now(question)
         };
         if let Some(asked) = asked
             && let Ok(picked) = asked.await
         {
             return picked;
         }
-        let slot = self.0.borrow().get(cluster).cloned();
+        let slot = self.0.borrow().get(cluster).map(|door| door.slot.clone());
         let slot = slot.ok_or(PickError::UnknownCluster)?;
         let asked = slot.ask(|door| question(&door));
         asked.await.unwrap_or(Err(PickError::Unavailable))
@@ -90,9 +117,9 @@ impl Hosts for Directory {
 
 struct Cluster {
     current: Current,
-    /// The snapshot that `balance` was made for.
+    /// The snapshot that `balances` were made for.
     seen: Arc<Snapshot>,
-    balance: Balance,
+    balances: Balances,
     rng: SmallRng,
 }
 
@@ -100,29 +127,26 @@ impl Cluster {
     fn new(current: Current) -> Self {
         let mut rng = rand::make_rng::<SmallRng>();
         let seen = current.load_full();
-        let balance = Balance::new(seen.settings.balancer, Arc::clone(&seen.hosts), &mut rng);
+        let (settings, hosts) = (Arc::clone(&seen.settings), Arc::clone(&seen.hosts));
+        let balances = Balances::new(settings, hosts, &mut rng);
         Self {
             current,
             seen,
-            balance,
+            balances,
             rng,
         }
     }
 
-    /// Follows the slot; hosts that stay keep their turn, unless the balancer is another one.
+    /// Follows the slot.
     fn refresh(&mut self) {
         let latest = self.current.load();
         if Arc::ptr_eq(&latest, &self.seen) {
             return;
         }
-        let before = std::mem::replace(&mut self.seen, Arc::clone(&latest));
+        self.seen = Arc::clone(&latest);
+        let settings = Arc::clone(&self.seen.settings);
         let hosts = Arc::clone(&self.seen.hosts);
-        let balancer = self.seen.settings.balancer;
-        if before.settings.balancer == balancer {
-            self.balance.renew(hosts, &mut self.rng);
-        } else {
-            self.balance = Balance::new(balancer, hosts, &mut self.rng);
-        }
+        self.balances.renew(settings, hosts, &mut self.rng);
     }
 }
 
@@ -139,6 +163,7 @@ impl Actor for Cluster {
 struct PickHost {
     tried: Vec<Arc<Host>>,
     work: Work,
+    clue: Clue,
 }
 
 impl Handler<PickHost> for Cluster {
@@ -146,14 +171,22 @@ impl Handler<PickHost> for Cluster {
 
     fn handle(
         &mut self,
-        PickHost { tried, work }: PickHost,
+        PickHost { tried, work, clue }: PickHost,
         _: &mut Context<Self>,
     ) -> Self::Result {
         self.refresh();
-        let picked = self.balance.pick(&tried, Instant::now(), &mut self.rng);
-        let host = picked.ok_or_else(|| no_host(&self.seen, &tried))?;
+        let ask = Ask::at(&Instant::now).excluding(&tried).with(&clue);
+        let taken = self.balances.pick(&ask, &mut self.rng);
+        let taken = taken.map_err(|nobody| match nobody {
+            Nobody::Eligible => no_host(&self.seen, &tried),
+            Nobody::Known => PickError::NoDestination,
+            Nobody::Matches => PickError::NoSubset,
+        })?;
+        if taken.from == TakenFrom::Fallback {
+            self.seen.limits.count_subset_fallback();
+        }
         Ok(Picked {
-            lease: Lease::new(Arc::clone(host), work),
+            lease: Lease::new(taken.host, work),
             settings: Arc::clone(&self.seen.settings),
             limits: Arc::clone(&self.seen.limits),
         })

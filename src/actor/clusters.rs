@@ -20,8 +20,8 @@ use crate::actor::logger;
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::subscribers::{self, Subscribers};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Duty, Health, Known, Reason, Standing, asked};
-use crate::config;
+use crate::cluster::{Duty, Health, Known, Moment, Reason, Standing, asked};
+use crate::config::{self, Balancer};
 use crate::name::ClusterName;
 use ejections::Returns;
 pub(crate) use snapshot::Snapshot;
@@ -195,6 +195,12 @@ struct Clusters {
 impl Clusters {
     /// Makes `after` the latest snapshot, and says in the log when that begins or ends a panic.
     fn publish(&self, current: &Current, after: Snapshot) {
+        let now = Moment::of(Instant::now());
+        after.hosts.note_recovered(&current.load().hosts, now);
+        if after.settings.balancer == Balancer::Maglev {
+            // It takes long, and here no request waits for it.
+            after.hosts.table();
+        }
         let before = current.swap(Arc::new(after));
         let after = current.load();
         // Idle connections to the hosts that it lacks are of no use.

@@ -4,6 +4,7 @@
 //! long as its one future, and is never restarted: its peer notices, and connects again.
 
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,12 +18,13 @@ use crate::actor::connections::Progress;
 use crate::actor::logger::Event;
 use crate::actor::parking::{Counted, Past};
 use crate::actor::setting::Setting;
-use crate::cluster::{Conduct, Host, Work};
-use crate::config::{self, NetworkFilter, TcpProxy};
+use crate::cluster::{Clue, Conduct, Evidence, Host, Work};
+use crate::config::{self, Metadata, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
 use crate::proxy::http::{self, Leave, Served, Stage};
-use crate::proxy::{End, Ended, Relay, Side, target};
+use crate::proxy::{End, Ended, Relay, Side, meant_for, target};
+use crate::route::source_hash;
 use crate::upstream::{self, ConnectError, Held, Hosts, PickError, Picked};
 
 /// Hosts that one connection tries, at most; MOSN's figure.
@@ -239,7 +241,12 @@ impl Actor for Connection {
 async fn open(downstream: &Stream, setting: &Setting, progress: &Progress) -> Option<Reached> {
     let settings = setting.post.settings();
     let cluster = cluster_of(&settings, downstream)?;
-    match reach(setting, cluster, progress).await {
+    let telling = Telling {
+        downstream,
+        listener: &settings,
+    };
+    let clue = setting.directory.clue(cluster, &telling);
+    match reach(setting, cluster, &clue, progress).await {
         Ok(reached) => Some(reached),
         Err(failure) => {
             setting.counters.failed.fetch_add(1, Relaxed);
@@ -259,6 +266,33 @@ fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option
             let source = downstream.peer_address().ok().flatten();
             target(proxy, source, downstream.local_address().ok().flatten())
         }
+    }
+}
+
+/// What a relayed connection tells of itself to whoever chooses its host.
+struct Telling<'a> {
+    downstream: &'a Stream,
+    listener: &'a config::Listener,
+}
+
+impl Evidence for Telling<'_> {
+    fn hash(&self) -> Option<u64> {
+        let peer = self.downstream.peer_address().ok()??;
+        Some(source_hash(peer.ip()))
+    }
+
+    fn metadata(&self) -> Arc<Metadata> {
+        Arc::default()
+    }
+
+    fn field(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn destination(&self) -> Option<SocketAddr> {
+        let local = self.downstream.local_address().ok().flatten();
+        let original = self.downstream.original_destination();
+        meant_for(original, local, &self.listener.address)
     }
 }
 
@@ -307,12 +341,13 @@ impl Unreached {
 async fn reach(
     setting: &Setting,
     cluster: &ClusterName,
+    clue: &Clue,
     progress: &Progress,
 ) -> Result<Reached, Unreached> {
     let mut tried: Vec<Arc<Host>> = Vec::new();
     let mut last = None;
     while tried.len() < TRIES {
-        let picked = setting.directory.pick(cluster, &tried, Work::Relay);
+        let picked = setting.directory.pick(cluster, &tried, Work::Relay, clue);
         let picked = match picked.await {
             Ok(picked) => picked,
             // The hosts are exhausted: what the last of them said tells more.

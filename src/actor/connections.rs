@@ -358,7 +358,10 @@ mod tests {
         let settings = Arc::new(config::Cluster::new("origins", [host]));
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings)));
         let directory = Directory::default();
-        let life = cluster::start(current, &directory.enter("origins".into()));
+        let life = cluster::start(
+            current.clone(),
+            &directory.enter("origins".into(), &current),
+        );
         (directory, life)
     }
 

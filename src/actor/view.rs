@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::listeners::Post;
 use crate::actor::supervisor::Node;
-use crate::cluster::{Duty, Health, Host, Reason, Standing};
+use crate::cluster::{Duty, Health, Host, Reason, Standing, Subsets};
 use crate::name::{ClusterName, ListenerName};
 use crate::telemetry::checks::CheckTotals;
 use crate::telemetry::counters::{HttpTotals, ListenerTotals};
@@ -67,6 +67,10 @@ pub struct ClusterView {
     pub health_check: Option<CheckView>,
     /// Its hosts in the order of the host set.
     pub hosts: Vec<HostView>,
+    /// Subsets that its hosts make (MOSN's `lb_subsets_created`).
+    pub subsets: usize,
+    /// Choices that fell back from the subset that was asked for (MOSN's `lb_subsets_fallback`).
+    pub subset_fallbacks: u64,
 }
 
 /// The health check of a cluster.
@@ -146,6 +150,8 @@ impl ClusterView {
             panicking: snapshot.hosts.standing() == Standing::Panic,
             health_check: CheckView::of(snapshot),
             hosts: snapshot.hosts.hosts().iter().map(host).collect(),
+            subsets: snapshot.hosts.subsets().map_or(0, Subsets::len),
+            subset_fallbacks: snapshot.limits.subset_fallbacks(),
         }
     }
 }

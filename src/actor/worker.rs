@@ -148,7 +148,7 @@ struct Crew {
 impl Crew {
     /// Enters a cluster and says how its actor is started.
     fn cluster(&self, name: &ClusterName, current: &Current) -> ChildSpec {
-        let slot = self.hall.directory().enter(name.clone());
+        let slot = self.hall.directory().enter(name.clone(), current);
         let current = Arc::clone(current);
         self.clusters
             .borrow_mut()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{self, Address, HostAddress};
+use crate::config::{self, Address, HostAddress, Metadata};
 
 use super::{Departure, Duty, Ejections, Flags, Health, Load, Reason};
 
@@ -15,6 +15,7 @@ const MAX_WEIGHT: u32 = 128;
 pub struct Host {
     address: HostAddress,
     hostname: Option<String>,
+    metadata: Metadata,
     weight: u32,
     flags: Flags,
     ejections: Ejections,
@@ -30,6 +31,7 @@ impl Host {
         Self {
             address: host.address.clone(),
             hostname: host.hostname.clone(),
+            metadata: host.metadata.clone(),
             weight: host.weight.clamp(1, MAX_WEIGHT),
             flags: Flags::default(),
             ejections: Ejections::default(),
@@ -49,6 +51,12 @@ impl Host {
             departure: before.departure.clone(),
             ..Self::new(host)
         }
+    }
+
+    pub(super) fn is_configured_as(&self, host: &config::Host) -> bool {
+        self.hostname == host.hostname
+            && self.metadata == host.metadata
+            && self.weight == host.weight.clamp(1, MAX_WEIGHT)
     }
 
     pub(super) fn with_health(&self, reason: Reason, health: Health) -> Self {
@@ -87,6 +95,12 @@ impl Host {
     #[must_use]
     pub fn hostname(&self) -> Option<&str> {
         self.hostname.as_deref()
+    }
+
+    /// By what subsets are told apart.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// Share of the load, 1 to 128.
@@ -152,13 +166,35 @@ impl fmt::Display for Host {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::config::Fallback;
 
     /// `127.0.0.1:port` of some weight, as configured.
     pub(in crate::cluster) fn configured(port: u16, weight: u32) -> config::Host {
         config::Host {
             address: HostAddress::Socket(Address::Tcp(([127, 0, 0, 1], port).into())),
             hostname: None,
+            metadata: Metadata::new(),
             weight,
+        }
+    }
+
+    pub(in crate::cluster) fn metadata(pairs: &[(&str, &str)]) -> Metadata {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        pairs.iter().map(own).collect()
+    }
+
+    pub(in crate::cluster) fn rule(selectors: &[&[&str]], fallback: Fallback) -> config::Subsets {
+        let own = |keys: &&[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        config::Subsets {
+            selectors: selectors.iter().map(own).collect(),
+            fallback,
+        }
+    }
+
+    pub(in crate::cluster) fn placed(port: u16, pairs: &[(&str, &str)]) -> config::Host {
+        config::Host {
+            metadata: metadata(pairs),
+            ..configured(port, 1)
         }
     }
 

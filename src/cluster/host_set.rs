@@ -1,11 +1,12 @@
 //! The hosts of a cluster at one moment.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::{self, HostAddress};
 
-use super::{Duty, Ejections, Flags, Health, Host, Reason};
+use super::balance::Table;
+use super::{Duty, Ejections, Flags, Health, Host, Moment, Reason, Subsets};
 
 /// The hosts of a cluster at one moment, each address once.
 ///
@@ -20,6 +21,10 @@ pub struct HostSet {
     /// When less of a hundred are healthy, all are chosen.
     panic_threshold: u8,
     weights_differ: bool,
+    /// Where the cluster divides its hosts.
+    subsets: Option<Arc<Subsets>>,
+    /// Made when it is first asked for; the same one for all sets of the same hosts in one order.
+    table: Arc<OnceLock<Table>>,
 }
 
 /// Which hosts of a set may be chosen.
@@ -105,11 +110,18 @@ impl HostSet {
     /// never, and so it is for a new set.
     #[must_use]
     pub fn with_panic_threshold(self, percent: u8) -> Self {
+        if percent == self.panic_threshold {
+            return self;
+        }
+        let rule = self
+            .subsets
+            .as_ref()
+            .map(|subsets| Arc::clone(subsets.rule()));
         let set = Self {
             panic_threshold: percent,
             ..Self::default()
         };
-        set.of_distinct(self.hosts)
+        set.of_distinct(self.hosts).divided(rule.as_deref())
     }
 
     /// The set after one of those who may speak against a host has taken back all that it said.
@@ -134,11 +146,34 @@ impl HostSet {
         self.of_distinct(hosts)
     }
 
+    /// The set with one host in the place of the same host as it was; the same set if it has no
+    /// such host.
+    pub(super) fn with_host(&self, host: &Arc<Host>) -> Self {
+        let mut hosts = self.hosts.clone();
+        if let Some(before) = hosts.iter_mut().find(|before| before.is(host)) {
+            *before = Arc::clone(host);
+        }
+        self.of_distinct(hosts)
+    }
+
     /// The hosts that are not in `after`, a later set of the same cluster.
     pub fn gone<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = &'a Arc<Host>> {
         let stay: HashSet<_> = after.hosts.iter().map(|h| Arc::as_ptr(h.load())).collect();
         let hosts = self.hosts.iter();
         hosts.filter(move |host| !stay.contains(&Arc::as_ptr(host.load())))
+    }
+
+    /// The set, divided by a rule from now on; by none, it is not divided.
+    #[must_use]
+    pub fn divided(&self, rule: Option<&config::Subsets>) -> Self {
+        let subsets = rule.map(|rule| match &self.subsets {
+            Some(subsets) if **subsets.rule() == *rule => Arc::clone(subsets),
+            _ => Arc::new(Subsets::new(rule, self.panic_threshold, &self.hosts)),
+        });
+        Self {
+            subsets,
+            ..self.clone()
+        }
     }
 
     /// All hosts, in order.
@@ -168,6 +203,44 @@ impl HostSet {
             .count()
     }
 
+    /// Its subsets, where the cluster divides its hosts.
+    #[must_use]
+    pub fn subsets(&self) -> Option<&Subsets> {
+        self.subsets.as_deref()
+    }
+
+    /// The table of consistent hashing over all its hosts, which takes milliseconds to make when it
+    /// is first asked for. Whoever publishes a set that needs one asks, so that no request waits.
+    pub fn table(&self) -> &Table {
+        self.table.get_or_init(|| Table::new(&self.hosts))
+    }
+
+    /// Whether the host in this position may be chosen.
+    pub(super) fn is_fit(&self, index: usize) -> bool {
+        self.eligible.binary_search(&index).is_ok()
+    }
+
+    /// Notes of the hosts that may be chosen again, and could not in the set `before` this one, that
+    /// they may since `now`.
+    pub fn note_recovered(&self, before: &Self, now: Moment) {
+        if !Arc::ptr_eq(&before.table, &self.table) {
+            self.note_came(now);
+        }
+        for (before, after) in before.hosts.iter().zip(&self.hosts) {
+            let turned = before.is(after) && before.health() == Health::Unhealthy;
+            if turned && after.health() == Health::Healthy {
+                after.load().form().works(now);
+            }
+        }
+    }
+
+    /// Notes of the hosts of which nobody has said since when they work that they do since `now`.
+    pub fn note_came(&self, now: Moment) {
+        let forms = self.hosts.iter().map(|host| host.load().form());
+        let came = forms.filter(|form| form.works_since() == Moment::default());
+        came.for_each(|form| form.works(now));
+    }
+
     /// Positions in [`hosts`](Self::hosts) of those that may be chosen, ascending: the healthy ones,
     /// but for other [standings](Standing).
     pub(super) fn eligible(&self) -> &[usize] {
@@ -186,10 +259,11 @@ impl HostSet {
             .map(|host| (host.address(), host))
             .collect();
         let renewed = hosts.iter().map(|host| match known.get(&host.address) {
-            Some(before) => Host::renewed(host, before),
-            None => Host::new(host),
+            Some(before) if before.is_configured_as(host) => Arc::clone(before),
+            Some(before) => Arc::new(Host::renewed(host, before)),
+            None => Arc::new(Host::new(host)),
         });
-        renewed.map(Arc::new).collect()
+        renewed.collect()
     }
 
     /// These hosts, each address once, chosen by the same rules.
@@ -207,12 +281,30 @@ impl HostSet {
 
     /// The same, where each address is there once.
     fn of_distinct(&self, all: Box<[Arc<Host>]>) -> Self {
+        let subsets = self.subsets.as_ref();
+        let subsets = subsets.map(|subsets| Arc::new(subsets.followed(&self.hosts, &all)));
+        Self {
+            subsets,
+            ..self.refilled(all)
+        }
+    }
+
+    /// The same, where nothing is divided any further.
+    pub(super) fn refilled(&self, all: impl Into<Box<[Arc<Host>]>>) -> Self {
+        let all = all.into();
+        let mut pairs = self.hosts.iter().zip(&all);
+        let stay = self.hosts.len() == all.len() && pairs.all(|(a, b)| a.is(b));
         let (standing, eligible) = standing(&all, self.panic_threshold);
         Self {
             eligible,
             standing,
             panic_threshold: self.panic_threshold,
             weights_differ: all.windows(2).any(|two| two[0].weight() != two[1].weight()),
+            subsets: None,
+            table: match stay {
+                true => Arc::clone(&self.table),
+                false => Arc::default(),
+            },
             hosts: all,
         }
     }
@@ -234,12 +326,17 @@ fn standing(all: &[Arc<Host>], panic_threshold: u8) -> (Standing, Box<[usize]>) 
         return (Standing::Panic, serving);
     }
     if healthy.is_empty() {
-        let ejected = having(Flags::default().with(Reason::Ejected, Health::Unhealthy));
+        let ejected = having(only_ejected());
         if !ejected.is_empty() {
             return (Standing::Makeshift, ejected);
         }
     }
     (Standing::Sound, healthy)
+}
+
+/// What speaks against a host that is ejected and nothing else.
+fn only_ejected() -> Flags {
+    Flags::default().with(Reason::Ejected, Health::Unhealthy)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub struct Limits {
     connections_refused: AtomicU64,
     requests_refused: AtomicU64,
     retries_refused: AtomicU64,
+    subset_fallbacks: AtomicU64,
 }
 
 impl Limits {
@@ -64,6 +65,17 @@ impl Limits {
             self.retries_begun.fetch_add(1, Relaxed);
         }
         permit
+    }
+
+    /// Counts a choice that fell back from the subset that was asked for.
+    pub fn count_subset_fallback(&self) {
+        self.subset_fallbacks.fetch_add(1, Relaxed);
+    }
+
+    /// Choices that fell back from the subset that was asked for.
+    #[must_use]
+    pub fn subset_fallbacks(&self) -> u64 {
+        self.subset_fallbacks.load(Relaxed)
     }
 
     /// Upstream connections that are open or being opened, idle ones too.

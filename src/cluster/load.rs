@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::Host;
 use super::conduct::{Conduct, Record, Row};
+use super::{Form, Host};
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
 ///
-/// Two cache lines, the first with what each request counts: hosts that different workers use do
+/// Three cache lines, the first with what each request counts: hosts that different workers use do
 /// not slow each other down. The counts order nothing else in memory, so all access is relaxed.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -33,9 +33,11 @@ pub struct Load {
     responses_failed: AtomicU64,
     timeouts: AtomicU64,
     requests_lost: AtomicU64,
+    /// A line of its own: only some balancers have a use for it.
+    form: Form,
 }
 
-const _: () = assert!(size_of::<Load>() == 128, "two cache lines a host");
+const _: () = assert!(size_of::<Load>() == 192, "three cache lines a host");
 const _: () = assert!(
     std::mem::offset_of!(Load, connect_failures) == 64,
     "the second line"
@@ -196,6 +198,12 @@ impl Load {
     /// Counts a request that the host cut off.
     pub fn count_remote_reset(&self) {
         self.remote_resets.fetch_add(1, Relaxed);
+    }
+
+    /// How well the host did lately.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.form
     }
 
     fn begin(&self, work: Work) {

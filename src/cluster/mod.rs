@@ -7,8 +7,11 @@
 //! host come to, and when it is probed.
 
 mod balance;
+mod balances;
+mod clue;
 mod conduct;
 mod duty;
+mod form;
 mod health;
 mod host;
 mod host_set;
@@ -21,10 +24,14 @@ mod names;
 mod outlier;
 mod schedule;
 mod streak;
+mod subset;
 
-pub use balance::Balance;
+pub use balance::{Ask, Balance, Table};
+pub use balances::{Balances, Nobody, Taken, TakenFrom};
+pub use clue::{Clue, Evidence};
 pub use conduct::{Conduct, Row};
 pub use duty::{Departure, Duty};
+pub use form::{Form, Grade, Moment};
 pub use health::{Flags, Health, Reason};
 pub use host::Host;
 pub use host_set::{HostSet, Standing};
@@ -34,6 +41,7 @@ pub use names::{Answer, Known, Names, asked};
 pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};
 pub use schedule::{Pace, Schedule, after};
 pub use streak::{Outcome, Streak, Thresholds};
+pub use subset::Subsets;
 
 /// What limits count with. `tests/loom.rs` compiles them with others, whose every order it tries.
 mod atomic {

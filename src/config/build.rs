@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::{
-    Action, Address, Balancer, Bind, Cluster, ClusterChoice, Discovery, Domain, DomainHost,
+    Action, Address, Balancer, Bias, Bind, Cluster, ClusterChoice, Discovery, Domain, DomainHost,
     Forward, HashKey, HeaderEdits, Host, HostAddress, HostRewrite, Limits, Listener, Matcher,
-    Metadata, NetworkFilter, PathRewrite, Plan, Port, RetryPolicy, Route, RouteFilters, Router,
-    TcpProxy, VirtualHost,
+    Metadata, NetworkFilter, OriginalDestination, PathRewrite, Plan, Port, RetryPolicy, Route,
+    RouteFilters, Router, TcpProxy, VirtualHost,
 };
 use crate::name::{ClusterName, ListenerName, RouterName};
 
@@ -19,6 +19,7 @@ impl Host {
         Self {
             address,
             hostname: None,
+            metadata: Metadata::new(),
             weight: 1,
         }
     }
@@ -40,6 +41,7 @@ impl Cluster {
         Self {
             name: name.into(),
             balancer: Balancer::default(),
+            bias: Bias::default(),
             connect_timeout: Self::CONNECT_TIMEOUT,
             discovery: Discovery::default(),
             health_check: None,
@@ -47,8 +49,11 @@ impl Cluster {
             idle_timeout: None,
             limits: Limits::default(),
             mark: None,
+            original_destination: OriginalDestination::default(),
             outlier_detection: None,
             panic_threshold: 0,
+            slow_start: None,
+            subsets: None,
         }
     }
 }
@@ -85,7 +90,7 @@ impl Forward {
     pub fn to(cluster: impl Into<ClusterName>) -> Self {
         Self {
             cluster: ClusterChoice::One(cluster.into()),
-            metadata: Metadata::new(),
+            metadata: Arc::default(),
             timeout: Some(Self::TIMEOUT),
             retry: RetryPolicy::default(),
             path: PathRewrite::default(),

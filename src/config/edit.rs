@@ -83,6 +83,7 @@ mod tests {
         Host {
             address,
             hostname: None,
+            metadata: Default::default(),
             weight,
         }
     }

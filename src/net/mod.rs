@@ -8,6 +8,7 @@ mod handover;
 mod legacy;
 mod listen;
 mod lookout;
+mod original;
 mod pipe;
 mod resources;
 mod scratch;

@@ -17,6 +17,7 @@ use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::Pipe;
+use super::original::original_destination;
 
 mod asleep;
 
@@ -112,6 +113,12 @@ impl Stream {
             kind: Cell::new(kind),
             reading: Cell::new(Reading::Open),
         })
+    }
+
+    /// Where the connection was meant to go that the kernel redirected here; `None` when it was not.
+    #[must_use]
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        original_destination(self.io.as_fd())
     }
 
     /// The socket without its registration, as another worker or process would take it.

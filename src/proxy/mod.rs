@@ -1,11 +1,13 @@
 //! One downstream connection, first byte to last.
 
 mod bell;
+mod destination;
 pub mod http;
 mod relay;
 mod target;
 mod way;
 
 pub use bell::Bell;
+pub use destination::meant_for;
 pub use relay::{End, Ended, Flow, Relay, Side};
 pub use target::target;

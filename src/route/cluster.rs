@@ -1,6 +1,7 @@
 //! Which cluster takes a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
@@ -13,8 +14,8 @@ use crate::name::ClusterName;
 pub struct Chosen<'a> {
     /// Borrowed but where a variable names it.
     pub cluster: Cow<'a, ClusterName>,
-    /// What its host must have beside the route's metadata.
-    pub metadata: Option<&'a Metadata>,
+    /// What its host must have, where that is not what the route says.
+    pub metadata: Option<&'a Arc<Metadata>>,
 }
 
 /// Chooses the cluster; draws by weight, exactly. `None` when there is none to choose: no share has
@@ -66,7 +67,7 @@ mod tests {
         let share = |&(name, weight): &(&str, u32)| Share {
             cluster: name.into(),
             weight,
-            metadata: BTreeMap::from([("of".to_owned(), name.to_owned())]),
+            metadata: Arc::new(BTreeMap::from([("of".to_owned(), name.to_owned())])),
         };
         ClusterChoice::Weighted(weights.iter().map(share).collect())
     }

@@ -19,6 +19,9 @@ pub trait Facts {
     /// as MOSN has it.
     fn field(&self, name: &str) -> Option<&[u8]>;
 
+    /// The value of a cookie; its name is told apart by case.
+    fn cookie(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+
     /// What a variable is worth now.
     fn variable(&self, variable: &Variable) -> Option<Cow<'_, [u8]>>;
 }

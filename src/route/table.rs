@@ -104,6 +104,13 @@ pub(super) mod tests {
     }
 
     impl Facts for Request {
+        fn cookie(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            let line = std::str::from_utf8(self.field("cookie")?).unwrap();
+            let mut pairs = line.split("; ").filter_map(|pair| pair.split_once('='));
+            let (_, value) = pairs.find(|(key, _)| *key == name)?;
+            Some(value.as_bytes().into())
+        }
+
         fn host(&self) -> Option<&[u8]> {
             self.host.as_ref().map(String::as_bytes)
         }

@@ -2,15 +2,22 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::cluster::{Conduct, Host, Lease, Limits, Offence, Suspicion, Work};
-use crate::config;
+use crate::cluster::{
+    Clue, Conduct, Evidence, Grade, Host, Lease, Limits, Moment, Offence, Suspicion, Work,
+};
+use crate::config::{self, Balancer};
 use crate::name::ClusterName;
 
 /// Whoever knows the clusters' hosts.
 pub trait Hosts {
-    /// Picks a host of the cluster for a piece of `work`, none of `tried`.
+    /// What of a piece of work the choice of its host depends on: what the cluster has a use for.
+    /// To be asked for once, also where several hosts are tried.
+    fn clue(&self, cluster: &ClusterName, evidence: &impl Evidence) -> Clue;
+
+    /// Picks a host of the cluster for a piece of `work`, none of `tried`. `clue` is what
+    /// [`clue`](Self::clue) said of the work.
     ///
     /// # Errors
     ///
@@ -20,6 +27,7 @@ pub trait Hosts {
         cluster: &ClusterName,
         tried: &[Arc<Host>],
         work: Work,
+        clue: &Clue,
     ) -> impl Future<Output = Result<Picked, PickError>>;
 }
 
@@ -38,6 +46,15 @@ impl Picked {
     /// Takes note of how the host behaves; whether that brings it before its judge.
     pub fn note(&self, conduct: Conduct, now: Instant) -> Option<Suspicion> {
         note(&self.settings, self.lease.host(), conduct, now)
+    }
+
+    /// Takes note of how well a request went at the host, and how long it took where that is known,
+    /// if its balancer has a use for that.
+    pub fn grade(&self, grade: Grade, took: Option<Duration>) {
+        if matches!(self.settings.balancer, Balancer::PeakEwma(_)) {
+            let now = Moment::of(Instant::now());
+            self.lease.load().form().note(now, took, grade);
+        }
     }
 }
 
@@ -61,6 +78,9 @@ pub fn note(
 /// Why there is no host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PickError {
+    /// It is not known where the work was meant to go.
+    #[error("its original destination is not known")]
+    NoDestination,
     /// There are hosts, and none of them may be chosen.
     #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {}{tried} tried in vain", also(*draining))]
     NoHost {
@@ -73,6 +93,9 @@ pub enum PickError {
         /// Those that have been tried for this piece of work.
         tried: usize,
     },
+    /// No host has the metadata that the work asks for.
+    #[error("no host has the metadata that is asked for")]
+    NoSubset,
     /// The cluster has no host because a name of it has no address.
     #[error("no host: name `{name}` does not resolve: {reason}")]
     Unresolved {

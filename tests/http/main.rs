@@ -9,6 +9,7 @@
 //! (or `nginx`) judges that one instead: it shows whether a case is at fault, or only strict.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod balancing;
 mod bytes;
 mod counting;
 mod early;

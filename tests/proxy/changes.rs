@@ -94,11 +94,7 @@ async fn hosts_come_and_go_while_it_runs() {
     let to = address(&proxy, "app").await;
     exchange(to, b"x").await.unwrap();
 
-    let host = Host {
-        address: second.address.into(),
-        hostname: None,
-        weight: 1,
-    };
+    let host = Host::from(second.address);
     proxy.hosts("origins").append(vec![host]).await.unwrap();
     let gone: HostAddress = first.address.into();
     proxy.hosts("origins").remove(vec![gone]).await.unwrap();

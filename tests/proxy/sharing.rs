@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Origin, Release, active, address, cluster, listener, plan, refusing, start, until, visit,
+    Origin, Release, active, address, cluster, exchange, listener, plan, proxy, refusing, start,
+    until, visit,
 };
 
 const COUNT: usize = 3_000;
@@ -139,4 +140,26 @@ async fn a_refusing_host_costs_no_connection() {
         &Release::default(),
     )
     .await;
+}
+
+#[actix::test]
+async fn connections_of_one_address_go_to_one_host() {
+    let (first, second) = (Origin::echoing().await, Origin::echoing().await);
+    let proxy = proxy("LB_MAGLEV", &[first.address, second.address]).await;
+    let to = address(&proxy, "app").await;
+    for _ in 0..12 {
+        assert_eq!(exchange(to, b"x").await.unwrap(), b"x");
+    }
+    let overview = proxy.snapshot().await.unwrap();
+    let hosts = overview.clusters[0].hosts.iter();
+    let mut totals: Vec<_> = hosts.map(|host| host.connections_total).collect();
+    totals.sort_unstable();
+    assert_eq!(totals, [0, 12]);
+}
+
+#[actix::test]
+async fn a_connection_that_nobody_redirected_is_closed() {
+    let proxy = proxy("LB_ORIGINAL_DST", &[]).await;
+    let to = address(&proxy, "app").await;
+    assert_eq!(exchange(to, b"").await.unwrap(), b"");
 }

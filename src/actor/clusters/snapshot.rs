@@ -1,12 +1,13 @@
 //! One cluster at one moment, as the shelf holds it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use super::HealthTurned;
-use crate::cluster::{HostSet, Known, Limits, Names, Reason};
-use crate::config;
+use crate::cluster::{HostSet, Known, Limits, Moment, Names, Reason};
+use crate::config::{self, Balancer};
 use crate::telemetry::checks::CheckCounters;
 
 /// One cluster at one moment. Never changed: a change makes a new snapshot.
@@ -101,15 +102,21 @@ impl Snapshot {
     }
 }
 
-/// The hosts by the rules that these settings have for all of them. Nobody would ever take back what
+/// The hosts by the rules that these settings have for all of them, ready to be published. Nobody would ever take back what
 /// a check, or a judge, that has gone has said.
 fn ruled(hosts: HostSet, settings: &config::Cluster) -> HostSet {
     let mut hosts = hosts.with_panic_threshold(settings.panic_threshold);
     if settings.health_check.is_none() {
         hosts = hosts.without(Reason::FailedCheck);
     }
-    match settings.outlier_detection {
+    let hosts = match settings.outlier_detection {
         Some(_) => hosts,
         None => hosts.pardoned(),
+    };
+    let hosts = hosts.divided(settings.subsets.as_ref());
+    hosts.note_came(Moment::of(Instant::now()));
+    if settings.balancer == Balancer::Maglev {
+        hosts.table();
     }
+    hosts
 }

@@ -102,6 +102,8 @@ mod tests {
             panicking: false,
             health_check: None,
             hosts,
+            subsets: 0,
+            subset_fallbacks: 0,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::*;
-use crate::actor::clusters;
+use crate::actor::clusters::{self, Snapshot};
 use crate::actor::listeners::{self, Edition};
 use crate::actor::subscribers::Subscribers;
 use crate::config;
@@ -177,9 +177,11 @@ async fn connections_go_on_while_there_is_no_worker_and_after_the_next_one_came(
 #[actix::test]
 async fn a_connection_that_waited_for_a_cluster_gets_it_from_the_next_worker() {
     let site = Site::new().await;
-    site.hall.directory().enter("origins".into());
+    let nothing = Snapshot::new(Arc::new(config::Cluster::new("origins", [])));
+    let current = Arc::new(arc_swap::ArcSwap::from_pointee(nothing));
+    site.hall.directory().enter("origins".into(), &current);
     let first = site.start().await;
-    site.hall.directory().enter("origins".into());
+    site.hall.directory().enter("origins".into(), &current);
     let mut stream = site.connect().await;
     site.admitted(1).await;
 

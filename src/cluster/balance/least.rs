@@ -7,6 +7,9 @@
 //! | differ | n | earliest deadline first, at `weight / (1 + active / weight)` |
 //! | differ | all | smallest `active / weight`; ties by earliest deadline |
 //!
+//! `active_request_bias` is an exponent of the stretch `1 + active / weight`; at 0 nothing but the
+//! weights counts. While hosts start slowly their weights differ.
+//!
 //! Draws with replacement leave the busiest of three hosts one choice in nine, which keeps a trickle
 //! of work on it. Where weights differ, idle hosts, and busy ones of one speed, are chosen exactly
 //! as their weights say. (At MOSN's `weight / (active + 1)` busy ones get the roots of their weights.)
@@ -21,8 +24,8 @@ use rand::{Rng, RngExt};
 
 use crate::config::Choices;
 
-use super::super::{Host, Load};
-use super::weighted::{self, Schedule};
+use super::super::{Host, HostSet, Load, Moment};
+use super::weighted::{self, Schedule, Tempo};
 use super::{Eligible, random};
 
 /// What hosts carry at one moment.
@@ -38,6 +41,14 @@ impl Carried {
         (self.active)(host.load())
     }
 
+    /// The same, where it does not matter.
+    fn of_nothing(self) -> Self {
+        Self {
+            active: |_| 0,
+            ..self
+        }
+    }
+
     fn rests(self, host: &Host) -> bool {
         host.load().rests(self.now)
     }
@@ -50,17 +61,26 @@ pub(super) fn pick(
     eligible: Eligible<'_>,
     rng: &mut impl Rng,
 ) -> Option<usize> {
-    match (choices, eligible.hosts.weights_differ()) {
+    let carried = match schedule.tempo().bias.active {
+        0.0 => carried.of_nothing(),
+        _ => carried,
+    };
+    match (choices, by_weight(eligible.hosts, schedule.tempo())) {
         (Choices::All, false) => least_of_all(eligible, carried, rng),
         (Choices::All, true) => least_by_weight(schedule, eligible, carried),
         (Choices::Random(draws), false) => least_drawn(draws, eligible, carried, rng),
-        (Choices::Random(_), true) => weighted::pick_slowed(
-            schedule,
-            eligible,
-            |host| carried.active(host),
-            |host| carried.rests(host),
-        ),
+        (Choices::Random(_), true) => {
+            let time = schedule.tempo().time(&|| carried.now);
+            let active = |host: &Host| carried.active(host);
+            let rests = |host: &Host| carried.rests(host);
+            weighted::pick_slowed(schedule, eligible, time, active, rests)
+        }
     }
+}
+
+/// Whether weights count, and so a schedule.
+pub(super) fn by_weight(hosts: &HostSet, tempo: &Tempo) -> bool {
+    hosts.weights_differ() || tempo.slow_start.is_some()
 }
 
 fn least_drawn(
@@ -135,7 +155,7 @@ fn least_of_all(eligible: Eligible<'_>, carried: Carried, rng: &mut impl Rng) ->
 struct Weighed {
     rests: bool,
     active: u64,
-    weight: u64,
+    weight: f64,
     due: u64,
     index: usize,
 }
@@ -145,22 +165,23 @@ fn least_by_weight(
     eligible: Eligible<'_>,
     carried: Carried,
 ) -> Option<usize> {
+    let now: Moment = schedule.tempo().time(&|| carried.now);
     let weighed = |index| {
         let host = eligible.host(index);
         Weighed {
             rests: carried.rests(host),
             active: carried.active(host),
-            weight: u64::from(host.weight()),
-            due: schedule.due(index, host, 0),
+            weight: schedule.tempo().weight(host, now),
+            due: schedule.due_idle(index, host, now),
             index,
         }
     };
     let lighter = |a: &Weighed, b: &Weighed| {
-        // a.active / a.weight against b.active / b.weight, without rounding.
-        let load = (a.active * b.weight).cmp(&(b.active * a.weight));
+        // a.active / a.weight against b.active / b.weight: exact for whole weights.
+        let load = (a.active as f64 * b.weight).total_cmp(&(b.active as f64 * a.weight));
         a.rests.cmp(&b.rests).then(load).then(a.due.cmp(&b.due))
     };
     let Weighed { due, index, .. } = eligible.indices().map(weighed).min_by(lighter)?;
-    schedule.chose(index, due);
+    schedule.chose(index, due, due);
     Some(index)
 }

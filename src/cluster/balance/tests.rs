@@ -1,21 +1,27 @@
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::host::tests::configured;
 use super::super::{Conduct, Work};
-use super::super::{Health, Lease, Reason};
+use super::super::{Grade, Health, Lease, Moment, Reason};
 use super::*;
 
 const ALL: Choices = Choices::All;
 const TWO: Choices = Choices::Random(2);
 
-const EVERY_BALANCER: [Balancer; 7] = [
+const EVERY_BALANCER: [Balancer; 10] = [
     Balancer::LeastConnection(ALL),
     Balancer::LeastConnection(TWO),
     Balancer::LeastRequest(ALL),
     Balancer::LeastRequest(TWO),
+    Balancer::Maglev,
+    Balancer::PeakEwma(ALL),
+    Balancer::PeakEwma(TWO),
     Balancer::Random,
     Balancer::RoundRobin,
     Balancer::WeightedRoundRobin,
@@ -54,7 +60,7 @@ fn index(hosts: &HostSet, host: &Arc<Host>) -> usize {
 fn picks(balance: &mut Balance, count: usize, rng: &mut SmallRng) -> Vec<usize> {
     let hosts = balance.hosts().clone();
     (0..count)
-        .map(|_| index(&hosts, balance.pick(&[], now(), rng).unwrap()))
+        .map(|_| index(&hosts, balance.pick(&Ask::at(&now), rng).unwrap()))
         .collect()
 }
 
@@ -105,7 +111,7 @@ fn round_robin_takes_turns_from_a_random_start() {
         );
         picks[0]
     });
-    let starts: std::collections::BTreeSet<_> = starts.collect();
+    let starts: BTreeSet<_> = starts.collect();
     assert_eq!(starts.len(), 3, "every host begins for some worker");
 }
 
@@ -201,7 +207,7 @@ fn held_connections_settle_in_proportion_to_weight() {
         let mut leases: Vec<_> = (0..600)
             .map(|_| {
                 Lease::new(
-                    balance.pick(&[], now(), &mut rng).unwrap().clone(),
+                    balance.pick(&Ask::at(&now), &mut rng).unwrap().clone(),
                     Work::Connection,
                 )
             })
@@ -209,7 +215,7 @@ fn held_connections_settle_in_proportion_to_weight() {
         // Each in turn a random one ends and another begins.
         for _ in 0..6000 {
             drop(leases.swap_remove(rng.random_range(0..leases.len())));
-            let host = balance.pick(&[], now(), &mut rng).unwrap().clone();
+            let host = balance.pick(&Ask::at(&now), &mut rng).unwrap().clone();
             leases.push(Lease::new(host, Work::Connection));
         }
         let active: Vec<_> = hosts
@@ -247,7 +253,9 @@ fn neither_unhealthy_nor_excluded_hosts_are_chosen() {
             let mut rng = rng(11);
             let mut balance = Balance::new(balancer, hosts.clone(), &mut rng);
             for _ in 0..500 {
-                let host = balance.pick(&tried, now(), &mut rng).unwrap();
+                let host = balance
+                    .pick(&Ask::at(&now).excluding(&tried), &mut rng)
+                    .unwrap();
                 assert!(
                     [0, 2].contains(&index(&hosts, host)),
                     "{balancer:?} chose {host}"
@@ -264,17 +272,19 @@ fn without_an_eligible_host_none_is_chosen() {
         let ill = without(&without(&two, 0), 1);
         assert!(
             Balance::new(balancer, Arc::default(), &mut rng)
-                .pick(&[], now(), &mut rng)
+                .pick(&Ask::at(&now), &mut rng)
                 .is_none()
         );
         assert!(
             Balance::new(balancer, ill, &mut rng)
-                .pick(&[], now(), &mut rng)
+                .pick(&Ask::at(&now), &mut rng)
                 .is_none()
         );
         let mut all_tried = Balance::new(balancer, two.clone(), &mut rng);
         assert!(
-            all_tried.pick(two.hosts(), now(), &mut rng).is_none(),
+            all_tried
+                .pick(&Ask::at(&now).excluding(two.hosts()), &mut rng)
+                .is_none(),
             "{balancer:?}"
         );
     }
@@ -291,7 +301,9 @@ fn a_host_is_excluded_also_when_another_snapshot_named_it() {
     let mut rng = rng(13);
     let mut balance = Balance::new(Balancer::Random, after, &mut rng);
     for _ in 0..50 {
-        let host = balance.pick(&before.hosts()[..1], now(), &mut rng).unwrap();
+        let host = balance
+            .pick(&Ask::at(&now).excluding(&before.hosts()[..1]), &mut rng)
+            .unwrap();
         assert_eq!(host.to_string(), "127.0.0.1:1");
     }
 }
@@ -354,7 +366,7 @@ fn choices_follow_from_the_seed() {
 fn a_schedule_stays_exact_when_its_clock_is_set_back() {
     let hosts = hosts(&[1, 2, 3]);
     let mut rng = rng(19);
-    let mut schedule = Schedule::new(&hosts, &mut rng);
+    let mut schedule = Schedule::new(&hosts, Tempo::default(), &mut rng);
     let eligible = Eligible {
         hosts: &hosts,
         excluded: &[],
@@ -362,7 +374,10 @@ fn a_schedule_stays_exact_when_its_clock_is_set_back() {
     // Loads as great as these bring the clock to its end in some six thousand choices.
     let load = |host: &Host| u64::from(host.weight()) << 18;
     let picks: Vec<_> = (0..12_000)
-        .map(|_| weighted::pick_slowed(&mut schedule, eligible, load, |_| false).unwrap())
+        .map(|_| {
+            weighted::pick_slowed(&mut schedule, eligible, Moment::default(), load, |_| false)
+                .unwrap()
+        })
         .collect();
     for round in picks.chunks(600) {
         let counts = counts(round, 3);
@@ -406,7 +421,7 @@ fn drive_beside_a_refusing_host(
             while under_way.front().is_some_and(|(end, _)| *end <= now) {
                 under_way.pop_front();
             }
-            let host = balance.pick(&[], now, rng).unwrap().clone();
+            let host = balance.pick(&Ask::at(&|| now), rng).unwrap().clone();
             let index = index(&hosts, &host);
             if index == 0 {
                 host.load().note(Conduct::ConnectFailed, now);
@@ -450,7 +465,7 @@ fn a_host_that_is_well_again_gets_its_share_within_its_rest() {
         drive_beside_a_refusing_host(&mut balance, work, 5000, begun, &mut rng);
         let later = begun + Duration::from_secs(16);
         let host = loop {
-            let host = balance.pick(&[], later, &mut rng).unwrap();
+            let host = balance.pick(&Ask::at(&|| later), &mut rng).unwrap();
             if host.address() == &configured(0, 1).address {
                 break host;
             }
@@ -460,7 +475,7 @@ fn a_host_that_is_well_again_gets_its_share_within_its_rest() {
         let picks: Vec<_> = (0..6000)
             .map(|_| {
                 let hosts = balance.hosts().clone();
-                index(&hosts, balance.pick(&[], later, &mut rng).unwrap())
+                index(&hosts, balance.pick(&Ask::at(&|| later), &mut rng).unwrap())
             })
             .collect();
 
@@ -481,7 +496,7 @@ fn where_every_host_has_failed_they_are_chosen_as_if_none_had() {
         }
         let mut balance = Balance::new(balancer, hosts.clone(), &mut rng);
         let picks: Vec<_> = (0..6000)
-            .map(|_| index(&hosts, balance.pick(&[], now, &mut rng).unwrap()))
+            .map(|_| index(&hosts, balance.pick(&Ask::at(&|| now), &mut rng).unwrap()))
             .collect();
         let sum: u32 = weights.iter().sum();
         for (count, weight) in counts(&picks, 3).into_iter().zip(weights) {
@@ -498,7 +513,352 @@ fn a_host_that_has_failed_is_chosen_where_the_others_are_excluded() {
         let now = now();
         hosts.hosts()[0].load().note(Conduct::ConnectFailed, now);
         let mut balance = Balance::new(balancer, hosts.clone(), &mut rng);
-        let host = balance.pick(&hosts.hosts()[1..], now, &mut rng);
+        let host = balance.pick(&Ask::at(&|| now).excluding(&hosts.hosts()[1..]), &mut rng);
         assert!(host.unwrap().is(&hosts.hosts()[0]), "{balancer:?}");
+    }
+}
+
+fn clue(hash: u64) -> Clue {
+    Clue {
+        hash: Some(hash),
+        ..Clue::default()
+    }
+}
+
+/// The positions to which keys go.
+fn homes(balance: &mut Balance, keys: impl Iterator<Item = u64>) -> Vec<usize> {
+    let hosts = balance.hosts().clone();
+    let mut rng = rng(20);
+    keys.map(|key| {
+        let clue = clue(key);
+        let host = balance.pick(&Ask::at(&now).with(&clue), &mut rng).unwrap();
+        index(&hosts, host)
+    })
+    .collect()
+}
+
+#[test]
+fn keys_stay_while_hosts_turn_and_those_of_an_ill_host_are_spread_over_all_others() {
+    let all = hosts(&[1; 10]);
+    let keys = || (0..20_000).map(|key| key * 7_919);
+    let mut balance = Balance::new(Balancer::Maglev, all.clone(), &mut rng(20));
+    let before = homes(&mut balance, keys());
+    for count in counts(&before, 10) {
+        assert_share(count, 20_000, 0.1);
+    }
+
+    balance.renew(without(&all, 4), &mut rng(20));
+    let after = homes(&mut balance, keys());
+
+    let mut moved = Vec::new();
+    for (before, after) in before.iter().zip(&after) {
+        if *before == 4 {
+            moved.push(*after);
+        } else {
+            assert_eq!(before, after, "only those of the ill host move");
+        }
+    }
+    for (host, count) in counts(&moved, 10).into_iter().enumerate() {
+        let share = if host == 4 { 0.0 } else { 1.0 / 9.0 };
+        assert_share(count, moved.len(), share);
+    }
+    balance.renew(all, &mut rng(20));
+    assert_eq!(homes(&mut balance, keys()), before);
+}
+
+#[test]
+fn a_key_goes_on_to_the_same_second_host_when_the_first_was_tried() {
+    let all = hosts(&[1; 5]);
+    let seconds = |seed| {
+        let mut rng = rng(seed);
+        let mut balance = Balance::new(Balancer::Maglev, all.clone(), &mut rng);
+        let clue = clue(99);
+        let first = balance
+            .pick(&Ask::at(&now).with(&clue), &mut rng)
+            .unwrap()
+            .clone();
+        let tried = [first];
+        let second = balance.pick(&Ask::at(&now).excluding(&tried).with(&clue), &mut rng);
+        index(&all, second.unwrap())
+    };
+    assert_eq!(seconds(1), seconds(2));
+}
+
+#[test]
+fn in_order_the_first_takes_all_and_each_further_try_the_next() {
+    let all = hosts(&[1; 4]);
+    let without_first = without(&all, 0);
+    let mut rng = rng(21);
+    let mut balance = Balance::new(Balancer::InOrder, all.clone(), &mut rng);
+    assert_eq!(picks(&mut balance, 3, &mut rng), [0, 0, 0]);
+
+    balance.renew(without_first, &mut rng);
+    assert_eq!(picks(&mut balance, 3, &mut rng), [1, 1, 1]);
+    let mut tried = Vec::new();
+    for expected in [1, 2, 3] {
+        let host = balance
+            .pick(&Ask::at(&now).excluding(&tried), &mut rng)
+            .unwrap();
+        assert_eq!(index(&all, host), expected);
+        tried.push(host.clone());
+    }
+    assert!(
+        balance
+            .pick(&Ask::at(&now).excluding(&tried), &mut rng)
+            .is_none()
+    );
+    // The last one that was tried counts, so it goes round.
+    let tried = [all.hosts()[3].clone()];
+    let host = balance
+        .pick(&Ask::at(&now).excluding(&tried), &mut rng)
+        .unwrap();
+    assert_eq!(index(&all, host), 1);
+}
+
+fn instant(seconds: u64) -> Instant {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // So that no host is at work since the very first moment there is.
+    *BEGUN + Duration::from_secs(1000 + seconds)
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::of(instant(seconds))
+}
+
+/// How many of so many choices at a time each host gets; none is kept.
+fn counts_at(balance: &mut Balance, count: usize, now: Instant, rng: &mut SmallRng) -> Vec<usize> {
+    let hosts = balance.hosts().clone();
+    let clock = || now;
+    let picks: Vec<_> = (0..count)
+        .map(|_| index(&hosts, balance.pick(&Ask::at(&clock), rng).unwrap()))
+        .collect();
+    counts(&picks, hosts.hosts().len())
+}
+
+#[test]
+fn a_slow_host_is_spared_until_its_latency_has_faded() {
+    let all = hosts(&[1; 3]);
+    let answered = |host: usize, millis| {
+        let took = Some(Duration::from_millis(millis));
+        let form = all.hosts()[host].load().form();
+        form.note(at(0), took, Grade::Good);
+    };
+    answered(0, 10);
+    answered(1, 1000);
+    answered(2, 10);
+    let mut rng = rng(22);
+    let mut balance = Balance::new(Balancer::PeakEwma(TWO), all.clone(), &mut rng);
+    let now = counts_at(&mut balance, 9000, instant(0), &mut rng);
+    // Only where both draws are of it.
+    assert_share(now[1], 9000, 1.0 / 9.0);
+
+    // The others go on answering; it does not, being spared.
+    for second in 1..=60 {
+        for host in [0, 2] {
+            let form = all.hosts()[host].load().form();
+            form.note(at(second), Some(Duration::from_millis(10)), Grade::Good);
+        }
+    }
+    let later = counts_at(&mut balance, 9000, instant(60), &mut rng);
+    assert_share(later[1], 9000, 5.0 / 9.0);
+}
+
+#[test]
+fn a_host_of_which_nothing_is_known_counts_as_the_others_do() {
+    let all = hosts(&[1; 3]);
+    for host in [0, 1] {
+        let form = all.hosts()[host].load().form();
+        form.note(at(0), Some(Duration::from_millis(100)), Grade::Good);
+    }
+    let _busy = busy(&all, 2, 1, Work::Request);
+    let mut rng = rng(23);
+    let mut balance = Balance::new(Balancer::PeakEwma(ALL), all, &mut rng);
+    let counts = counts_at(&mut balance, 3000, instant(0), &mut rng);
+    assert!(counts[2] <= 1, "{counts:?}: it carries one more");
+}
+
+#[test]
+fn a_host_that_fails_fast_is_spared() {
+    let all = hosts(&[1; 3]);
+    for (host, millis, verdict) in [
+        (0, 100, Grade::Good),
+        (1, 20, Grade::ServerError),
+        (2, 100, Grade::Good),
+    ] {
+        let form = all.hosts()[host].load().form();
+        form.note(at(0), Some(Duration::from_millis(millis)), verdict);
+    }
+    let mut rng = rng(24);
+    let mut balance = Balance::new(Balancer::PeakEwma(TWO), all, &mut rng);
+    let counts = counts_at(&mut balance, 9000, instant(0), &mut rng);
+    assert_share(counts[1], 9000, 1.0 / 9.0);
+}
+
+fn slow(balancer: Balancer) -> config::Cluster {
+    config::Cluster {
+        balancer,
+        slow_start: Some(SlowStart {
+            window: Duration::from_secs(100),
+            aggression: 1.0,
+            least: 0.1,
+        }),
+        ..config::Cluster::new("c", [])
+    }
+}
+
+#[test]
+fn a_host_that_has_just_come_takes_up_its_share_slowly() {
+    for balancer in [
+        Balancer::WeightedRoundRobin,
+        Balancer::LeastRequest(TWO),
+        Balancer::LeastConnection(ALL),
+    ] {
+        let all = hosts(&[1, 1, 1]);
+        all.note_came(at(0));
+        all.hosts()[2].load().form().works(at(1000));
+        let mut rng = rng(25);
+        let mut balance = Balance::of(&slow(balancer), all, &mut rng);
+        for (second, share) in [(1000, 0.1), (1025, 0.25), (1050, 0.5), (1100, 1.0)] {
+            let counts = counts_at(&mut balance, 4200, instant(second), &mut rng);
+            let expected = 4200.0 * share / (2.0 + share);
+            let off = (counts[2] as f64 - expected).abs();
+            assert!(off < 4.0, "{balancer:?} at {second}: {counts:?}");
+            assert!(counts[0].abs_diff(counts[1]) <= 2, "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_recovers_starts_slowly_again() {
+    let all = hosts(&[1, 1]);
+    all.note_came(at(0));
+    let ill = without(&all, 1);
+    let well = ill.with_health(
+        &configured(1, 1).address,
+        Reason::FailedCheck,
+        Health::Healthy,
+    );
+    well.note_recovered(&ill, at(500));
+    let mut rng = rng(26);
+    let settings = slow(Balancer::WeightedRoundRobin);
+    let mut balance = Balance::of(&settings, Arc::new(well), &mut rng);
+    let counts = counts_at(&mut balance, 1100, instant(500), &mut rng);
+    assert!((99..=101).contains(&counts[1]), "{counts:?}");
+}
+
+#[test]
+fn a_bias_says_how_strongly_load_counts() {
+    let got = |bias: f64| {
+        let all = hosts(&[1, 2]);
+        let _busy = busy(&all, 1, 6, Work::Request);
+        let mut settings = config::Cluster::new("c", []);
+        settings.balancer = Balancer::LeastRequest(TWO);
+        settings.bias.active = bias;
+        let mut rng = rng(27);
+        let mut balance = Balance::of(&settings, all, &mut rng);
+        counts(&picks(&mut balance, 1200, &mut rng), 2)[1]
+    };
+    // Intervals of 1 against 1/2, of 1 against (1 + 6/2)^bias / 2.
+    for (bias, expected) in [(0.0, 800), (0.5, 600), (1.0, 400), (2.0, 133)] {
+        assert!(got(bias).abs_diff(expected) <= 2, "{bias}: {}", got(bias));
+    }
+}
+
+#[test]
+fn a_host_among_many_that_gets_free_is_soon_found() {
+    let weights: Vec<_> = (0..1000).map(|host| 1 + host % 2).collect();
+    let all = hosts(&weights);
+    let mut rng = rng(28);
+    let mut balance = Balance::new(Balancer::LeastRequest(TWO), all.clone(), &mut rng);
+    let _busy: Vec<_> = (0..1000)
+        .filter(|host| *host != 500)
+        .flat_map(|host| busy(&all, host, 100, Work::Request))
+        .collect();
+    let stuck = busy(&all, 500, 1_000_000, Work::Request);
+    picks(&mut balance, 5000, &mut rng);
+
+    drop(stuck);
+
+    // Each choice looks at four hosts.
+    let soon = picks(&mut balance, 300, &mut rng);
+    assert!(soon.contains(&500));
+}
+
+proptest! {
+    /// Whatever the weights, loads, health and tries: no host is chosen that is unhealthy or was
+    /// tried, and one is chosen as long as there is another.
+    #[test]
+    fn a_choice_is_eligible_and_made_where_one_can_be(
+        states in proptest::collection::vec((1_u32..5, any::<bool>(), any::<bool>(), 0_usize..4), 1..12),
+        balancer in 0..EVERY_BALANCER.len(),
+        slowly in any::<bool>(),
+        hash in any::<Option<u64>>(),
+        seed in any::<u64>(),
+    ) {
+        let weights: Vec<_> = states.iter().map(|(weight, ..)| *weight).collect();
+        let mut set = hosts(&weights);
+        for (port, (_, is_ill, ..)) in (0..).zip(&states) {
+            if *is_ill {
+                set = without(&set, port);
+            }
+        }
+        let mut held = Vec::new();
+        for (host, (.., count)) in states.iter().enumerate() {
+            held.extend(busy(&set, host, *count, Work::Relay));
+        }
+        let tried: Vec<_> = states.iter().zip(set.hosts())
+            .filter(|((_, _, is_tried, _), _)| *is_tried)
+            .map(|(_, host)| host.clone())
+            .collect();
+        let mut settings = slow(EVERY_BALANCER[balancer]);
+        if !slowly {
+            settings.slow_start = None;
+        }
+        set.note_came(at(0));
+        let mut rng = rng(seed);
+        let mut balance = Balance::of(&settings, set.clone(), &mut rng);
+        let clue = Clue { hash, ..Clue::default() };
+        let clock = || instant(seed % 200);
+        let ask = Ask::at(&clock).excluding(&tried).with(&clue);
+        let eligible: BTreeSet<_> = (0..states.len())
+            .filter(|&host| !states[host].1 && !states[host].2)
+            .collect();
+        for _ in 0..20 {
+            match balance.pick(&ask, &mut rng) {
+                Some(host) => prop_assert!(eligible.contains(&index(&set, host))),
+                None => prop_assert!(eligible.is_empty()),
+            }
+        }
+    }
+
+    /// Changes of hosts and health in any order leave a schedule that chooses by weight exactly.
+    #[test]
+    fn after_any_changes_each_round_is_by_weight(
+        changes in proptest::collection::vec((0_usize..6, any::<bool>(), 1_usize..9), 1..12),
+        seed in any::<u64>(),
+    ) {
+        let weights = [1, 2, 3, 1, 4, 2];
+        let mut set = hosts(&weights);
+        let mut rng = rng(seed);
+        let mut balance = Balance::new(Balancer::WeightedRoundRobin, set.clone(), &mut rng);
+        for (host, is_ill, choices) in changes {
+            let health = if is_ill { Health::Unhealthy } else { Health::Healthy };
+            let address = set.hosts()[host].address().clone();
+            set = Arc::new(set.with_health(&address, Reason::FailedCheck, health));
+            balance.renew(set.clone(), &mut rng);
+            let eligible = set.eligible().len();
+            if eligible > 0 {
+                picks(&mut balance, choices, &mut rng);
+            }
+        }
+        let round: usize = set.eligible().iter().map(|&host| weights[host] as usize).sum();
+        if round > 0 {
+            // What was away is due at once, so the first round may be off.
+            picks(&mut balance, round * 2, &mut rng);
+            let counts = counts(&picks(&mut balance, round * 10, &mut rng), 6);
+            for &host in set.eligible() {
+                prop_assert!(counts[host].abs_diff(10 * weights[host] as usize) <= 1, "{:?}", counts);
+            }
+        }
     }
 }

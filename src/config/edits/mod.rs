@@ -6,7 +6,7 @@ mod routes;
 use std::sync::Arc;
 
 use super::document::Document;
-use super::plan::{Host, HostAddress};
+use super::plan::{Host, HostAddress, Metadata};
 use super::raw::{Value, is_redacted};
 use crate::name::{ClusterName, ListenerName, RouterName};
 
@@ -212,15 +212,32 @@ impl Edit {
 }
 
 /// What a [`Host`] says.
-const SAID: [&str; 3] = ["address", "hostname", "weight"];
+const SAID: [&str; 4] = ["address", "hostname", "metadata", "weight"];
 
 /// A key's value as it counts: a weight that is not given is 1.
 fn said<'v>(host: &'v Value, key: &str) -> std::borrow::Cow<'v, str> {
     match (host.get(key), key) {
+        (_, "metadata") => format!("{:?}", metadata_of(host)).into(),
         (Some(value), _) => value.brief().into(),
         (None, "weight") => "1".into(),
         (None, _) => "".into(),
     }
+}
+
+/// The texts of `metadata.filter_metadata["mosn.lb"]`.
+fn metadata_of(host: &Value) -> Metadata {
+    let found = host
+        .get("metadata")
+        .and_then(|value| value.get("filter_metadata"))
+        .and_then(|value| value.get("mosn.lb"));
+    let json = found.map(Value::to_json);
+    let pairs = json.as_ref().and_then(|json| json.as_object());
+    let pairs = pairs.into_iter().flatten();
+    let text = |(key, value): (&String, &serde_json::Value)| {
+        let value = value.as_str()?;
+        Some((key.clone(), value.to_owned()))
+    };
+    pairs.filter_map(text).collect()
 }
 
 /// A host as a configuration writes it.
@@ -228,6 +245,7 @@ fn written_as(host: &Host) -> Value {
     let Host {
         address,
         hostname,
+        metadata,
         weight,
     } = host;
     let address = match address {
@@ -237,6 +255,14 @@ fn written_as(host: &Host) -> Value {
     let mut value = Value::object([("address", Value::string(&address))]);
     if let Some(hostname) = hostname {
         value.set("hostname", Value::string(hostname));
+    }
+    if !metadata.is_empty() {
+        let pairs = metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), Value::string(value)));
+        let balanced = Value::object([("mosn.lb", Value::object(pairs))]);
+        let metadata = Value::object([("filter_metadata", balanced)]);
+        value.set("metadata", metadata);
     }
     if *weight != 1 {
         value.set("weight", Value::number(*weight));

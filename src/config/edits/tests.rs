@@ -185,6 +185,7 @@ fn hosts_that_stay_keep_what_the_document_says_of_them() {
     let mut hosts = running.plan().cluster("a").unwrap().hosts.clone();
     hosts.push(Host {
         hostname: Some("h".to_owned()),
+        metadata: [("zone".to_owned(), "b".to_owned())].into(),
         ..Host::from(std::net::SocketAddr::from(([127, 0, 0, 1], 5)))
     });
     let edit = Edit::hosts(
@@ -200,6 +201,7 @@ fn hosts_that_stay_keep_what_the_document_says_of_them() {
         json["cluster_manager"]["clusters"][0]["hosts"],
         serde_json::json!([{ "address": "127.0.0.1:8001" },
             { "address": "127.0.0.1:8002", "weight": 3, "tls_disable": true },
-            { "address": "127.0.0.1:5", "hostname": "h" }])
+            { "address": "127.0.0.1:5", "hostname": "h",
+                "metadata": { "filter_metadata": { "mosn.lb": { "zone": "b" } } } }])
     );
 }

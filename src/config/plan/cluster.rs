@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Address, Discovery, HealthCheck, OutlierDetection};
+use super::{
+    Address, Bias, Discovery, HealthCheck, Metadata, OriginalDestination, OutlierDetection,
+    SlowStart, Subsets,
+};
 use crate::name::ClusterName;
 
 /// A named group of upstream hosts.
@@ -14,6 +17,8 @@ pub struct Cluster {
     pub name: ClusterName,
     /// How a host is chosen. A change takes effect with the next choice.
     pub balancer: Balancer,
+    /// How strongly what is known of a host moves the choice.
+    pub bias: Bias,
     /// How long a host may take to accept a connection (default 10 s).
     pub connect_timeout: Duration,
     /// Who says which addresses its hosts have. A change asks anew.
@@ -28,6 +33,12 @@ pub struct Cluster {
     pub limits: Limits,
     /// `SO_MARK` of upstream sockets.
     pub mark: Option<u32>,
+    /// Where work goes that is sent to where it was meant to go.
+    pub original_destination: OriginalDestination,
+    /// How a host that has just come takes up its share; `None` is at once.
+    pub slow_start: Option<SlowStart>,
+    /// How its hosts are divided by their metadata; `None` is not at all.
+    pub subsets: Option<Subsets>,
     /// When a host that fails its work is left out for a while; `None` is never.
     pub outlier_detection: Option<OutlierDetection>,
     /// When less than so many of a hundred hosts are healthy, all are chosen (default 0: never, and
@@ -60,6 +71,14 @@ pub enum Balancer {
     LeastRequest(Choices),
     /// Fewest active connections by weight.
     LeastConnection(Choices),
+    /// By a hash of the request: the same key goes to the same host.
+    Maglev,
+    /// The first in the order of the hosts; each further try the next one.
+    InOrder,
+    /// Where the connection was meant to go before it was redirected here.
+    OriginalDestination,
+    /// The lowest product of recent latency and active requests.
+    PeakEwma(Choices),
 }
 
 /// How many hosts a least-loaded choice looks at (`lbconfig.choice_count`).
@@ -84,6 +103,8 @@ pub struct Host {
     pub address: HostAddress,
     /// `hostname`, for logs and host rewrites.
     pub hostname: Option<String>,
+    /// By what subsets are told apart; empty where it has none.
+    pub metadata: Metadata,
     /// Share of the load, 1 to 128.
     pub weight: u32,
 }

@@ -4,6 +4,7 @@
 //! exists. Two plans can be compared, and `diff` says what leads from one to the
 //! other.
 
+mod balancing;
 mod cluster;
 mod dns;
 mod filter;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
+pub use balancing::{Bias, Fallback, OriginalDestination, Reached, SlowStart, Subsets};
 pub use cluster::{Balancer, Choices, Cluster, Host, HostAddress, Limits};
 pub use dns::{Discovery, Dns, DnsServers, Family, Ttl};
 pub use filter::{

@@ -163,8 +163,8 @@ pub enum Action {
 pub struct Forward {
     /// Which cluster takes it.
     pub cluster: ClusterChoice,
-    /// Metadata that its host must have (`metadata_match`), beside that of a weighted cluster.
-    pub metadata: Metadata,
+    /// Metadata that its host must have (`metadata_match`).
+    pub metadata: Arc<Metadata>,
     /// From the whole request sent to the whole response head (default 60 s); `None` is for ever.
     pub timeout: Option<Duration>,
     /// When it is tried again.
@@ -200,8 +200,8 @@ pub struct Share {
     pub cluster: ClusterName,
     /// Its share of the sum.
     pub weight: u32,
-    /// Beside the route's.
-    pub metadata: Metadata,
+    /// Metadata that its host must have: the route's, and its own beside that.
+    pub metadata: Arc<Metadata>,
 }
 
 /// When a request is tried again.

@@ -69,6 +69,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    pub(crate) fn number(&self, name: &str) -> Option<(f64, Self)> {
+        let at = self.get(name)?;
+        match (&at.node.kind, &at.node.source.kind) {
+            (NodeKind::Opaque, Kind::Number(text)) => {
+                let number = text.parse().ok()?;
+                Some((number, at))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn as_text(&self) -> Option<&'a str> {
         match (&self.node.kind, &self.node.source.kind) {
             (NodeKind::Text(text), _) => Some(text),

@@ -3,34 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::balance::balancing;
 use super::directory::each_file;
 use super::dns;
 use super::health_check::health_check;
 use super::host::{DefaultPort, hosts};
 use super::outliers::{outlier_detection, panic_threshold};
 use super::{Scope, exclusive};
-use crate::config::diagnostics::{Code, Severity};
-use crate::config::plan::{Balancer, Choices, Cluster, Discovery, Limits};
+use crate::config::diagnostics::Code;
+use crate::config::plan::{Cluster, Discovery, Limits};
 use crate::config::raw::{Cursor, keys, nearest};
 use crate::name::ClusterName;
-
-/// Every `lb_type` of MOSN; those without a balancer come with later versions.
-const LB_TYPES: &[(&str, Option<Balancer>)] = &[
-    ("LB_RANDOM", Some(Balancer::Random)),
-    ("LB_ROUNDROBIN", Some(Balancer::RoundRobin)),
-    ("LB_WEIGHTED_ROUNDROBIN", Some(Balancer::WeightedRoundRobin)),
-    (
-        "LB_LEAST_REQUEST",
-        Some(Balancer::LeastRequest(Choices::Random(2))),
-    ),
-    (
-        "LB_LEAST_CONNECTION",
-        Some(Balancer::LeastConnection(Choices::Random(2))),
-    ),
-    ("LB_MAGLEV", None),
-    ("LB_REQUEST_ROUNDROBIN", None),
-    ("LB_ORIGINAL_DST", None),
-];
 
 /// Every `type` of MOSN.
 const TYPES: &[&str] = &[
@@ -99,7 +82,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
         Discovery::StrictDns(_) => DefaultPort::Http,
     };
     let hosts = hosts(at, default_port, scope);
-    let balancer = balancer(at, scope);
+    let balancing = balancing(at, scope);
     let connect_timeout = scope.duration(at, "connect_timeout");
     let idle_timeout = scope.duration(at, "idle_timeout");
     let limits = limits(at, scope);
@@ -110,7 +93,8 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
         .and_then(|(mark, _)| u32::try_from(mark).ok());
     Some(Cluster {
         name: name?,
-        balancer,
+        balancer: balancing.balancer,
+        bias: balancing.bias,
         connect_timeout: connect_timeout
             .filter(|t| !t.is_zero())
             .unwrap_or(Cluster::CONNECT_TIMEOUT),
@@ -122,6 +106,9 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
         mark: mark.filter(|mark| *mark != 0),
         outlier_detection,
         panic_threshold: panic_threshold(at),
+        original_destination: balancing.original_destination,
+        slow_start: balancing.slow_start,
+        subsets: balancing.subsets,
     })
 }
 
@@ -167,67 +154,4 @@ fn discovery(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Discovery {
     }
     dns::without_effect(cluster, scope);
     Discovery::Fixed
-}
-
-/// More draws than this cost more than a look at every host, and say no more.
-const MOST_DRAWS: u32 = 100;
-
-fn balancer(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Balancer {
-    let balancer = lb_type(cluster, scope);
-    let choices = cluster
-        .get("lbconfig")
-        .and_then(|config| config.integer("choice_count"));
-    let Some((count, at)) = choices else {
-        return balancer;
-    };
-    let choices = match u32::try_from(count) {
-        Ok(0) => Choices::All,
-        Ok(count) if count <= MOST_DRAWS => Choices::Random(count),
-        Ok(_) | Err(_) => {
-            let diagnostic = at.error(
-                Code::OutOfRange,
-                "so many draws say no more than a look at all",
-            );
-            scope.push(
-                diagnostic
-                    .found(at.brief())
-                    .accepted("an integer from 0 to 100"),
-            );
-            Choices::All
-        }
-    };
-    match balancer {
-        Balancer::LeastRequest(_) => Balancer::LeastRequest(choices),
-        Balancer::LeastConnection(_) => Balancer::LeastConnection(choices),
-        other => {
-            let message = "`choice_count` has no effect on this `lb_type`";
-            scope.push(at.note(Code::NoEffect, message));
-            other
-        }
-    }
-}
-
-fn lb_type(cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Balancer {
-    let Some((name, at)) = cluster.text("lb_type") else {
-        return Balancer::default();
-    };
-    let names = || LB_TYPES.iter().map(|(name, _)| *name);
-    match LB_TYPES.iter().find(|(known, _)| *known == name) {
-        Some((_, Some(balancer))) => *balancer,
-        Some((_, None)) => {
-            let message = format!("`{name}` is not yet in effect: round robin is used");
-            scope.push(at.warning(Code::NotInEffect, message));
-            Balancer::RoundRobin
-        }
-        None => {
-            let message = "round robin is used instead of this `lb_type`";
-            scope.push(
-                at.finding(Severity::Warning, Code::UnknownValue, message)
-                    .found(at.brief())
-                    .accepted(names().collect::<Vec<_>>().join(", "))
-                    .suggest(nearest(name, names())),
-            );
-            Balancer::RoundRobin
-        }
-    }
 }

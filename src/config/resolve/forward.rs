@@ -1,11 +1,13 @@
 //! `route`: which cluster takes a request, and how it goes there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Scope;
+use super::metadata::metadata;
 use super::retry::retry;
 use super::text::{field_name, field_value, not_looked_at, pattern, unsaid};
-use crate::config::diagnostics::{Code, Severity};
+use crate::config::diagnostics::Code;
 use crate::config::plan::{
     ClusterChoice, Forward, HashKey, HostRewrite, Matcher, Metadata, PathRewrite, Share,
 };
@@ -29,9 +31,10 @@ pub(super) const PROTOCOLS: [&str; 8] = [
 pub(super) fn forward(at: &Cursor<'_>, matcher: &Matcher, scope: &mut Scope<'_>) -> Forward {
     upstream_protocol(at, scope);
     let timeout = timeout(at);
+    let metadata = Arc::new(metadata(at, "metadata_match", scope));
     Forward {
-        cluster: cluster(at, scope),
-        metadata: metadata(at, scope),
+        cluster: cluster(at, &metadata, scope),
+        metadata,
         timeout,
         retry: retry(at, timeout, scope),
         path: path(at, matcher, scope),
@@ -67,7 +70,7 @@ fn upstream_protocol(at: &Cursor<'_>, scope: &mut Scope<'_>) {
     }
 }
 
-fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
+fn cluster(at: &Cursor<'_>, metadata: &Metadata, scope: &mut Scope<'_>) -> ClusterChoice {
     let one = at.text("cluster_name");
     let variable = at.text("cluster_variable");
     if at
@@ -80,7 +83,7 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
         if let Some((_, at)) = variable {
             not_looked_at("cluster_variable", &at, "weighted_clusters", scope);
         }
-        return weighted(at, scope);
+        return weighted(at, metadata, scope);
     }
     if let Some((name, name_at)) = one {
         if let Some((_, at)) = variable {
@@ -101,7 +104,8 @@ fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
     ClusterChoice::None
 }
 
-fn weighted(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
+/// What the route asks of a host is stronger than what one of its clusters does.
+fn weighted(at: &Cursor<'_>, of_route: &Metadata, scope: &mut Scope<'_>) -> ClusterChoice {
     let items = at.list("weighted_clusters");
     let mut shares = Vec::new();
     let mut sum: u64 = 0;
@@ -115,7 +119,8 @@ fn weighted(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
         let weight = at.integer("weight").map_or(0, |(weight, _)| weight);
         let weight = u32::try_from(weight).unwrap_or_default();
         sum += u64::from(weight);
-        let metadata = metadata(&at, scope);
+        let mut metadata = metadata(&at, "metadata_match", scope);
+        metadata.extend(of_route.clone());
         let Some((name, name_at)) = at.text("name") else {
             if unsaid(&at, "name") {
                 scope.push(at.error(Code::MissingKey, "a weighted cluster needs a `name`"));
@@ -125,7 +130,7 @@ fn weighted(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
         shares.extend(scope.cluster(name, &name_at).map(|cluster| Share {
             cluster,
             weight,
-            metadata,
+            metadata: Arc::new(metadata),
         }));
     }
     let whole = shares.len() == items.len();
@@ -141,29 +146,6 @@ fn weighted(at: &Cursor<'_>, scope: &mut Scope<'_>) -> ClusterChoice {
         );
     }
     ClusterChoice::Weighted(shares)
-}
-
-/// The texts under `metadata_match.filter_metadata["mosn.lb"]`.
-fn metadata(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Metadata {
-    let pairs = at
-        .get("metadata_match")
-        .and_then(|at| at.get("filter_metadata"))
-        .and_then(|at| at.get("mosn.lb"));
-    let mut metadata = Metadata::new();
-    for (key, at) in pairs.map_or_else(Vec::new, |at| at.members()) {
-        match at.as_text() {
-            Some(value) => {
-                metadata.insert(key.to_owned(), value.to_owned());
-            }
-            None => scope.diagnostics.push_with(Severity::Warning, || {
-                let message = "this value is no text and is ignored";
-                at.warning(Code::WrongType, message)
-                    .found(at.brief())
-                    .accepted("a string")
-            }),
-        }
-    }
-    metadata
 }
 
 fn path(at: &Cursor<'_>, matcher: &Matcher, scope: &mut Scope<'_>) -> PathRewrite {

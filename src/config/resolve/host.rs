@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::Scope;
 use super::address::{AddressError, HostPort, host_name, socket_path};
+use super::metadata::metadata;
 use crate::config::diagnostics::Code;
 use crate::config::plan::{Address, Host, HostAddress};
 use crate::config::raw::Cursor;
@@ -41,6 +42,7 @@ pub(super) fn hosts(
         hosts.push(Host {
             address,
             hostname,
+            metadata: metadata(&at, "metadata", scope),
             weight,
         });
     }

@@ -5,6 +5,7 @@
 
 mod access;
 mod address;
+mod balance;
 mod cluster;
 mod directory;
 mod dns;
@@ -17,6 +18,7 @@ mod host;
 mod listener;
 mod log;
 mod matcher;
+mod metadata;
 mod outliers;
 mod probe;
 mod proxy;

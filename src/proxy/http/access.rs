@@ -164,7 +164,7 @@ fn argument<'a>(query: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     Some(found.1.into())
 }
 
-fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>> {
+pub(super) fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>> {
     let lines = fields
         .iter()
         .filter(|(found, _)| found.eq_ignore_ascii_case(b"cookie"));

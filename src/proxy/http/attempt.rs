@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cluster::Conduct;
+use crate::cluster::{Conduct, Grade};
 use crate::net::{Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
@@ -150,6 +150,9 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
                 self.exchange.judge(self.picked, answered);
                 let host = self.picked.lease.host().to_string();
                 let status = self.response.status;
+                let sent = self.exchange.record.forwarded;
+                let took = sent.map(|sent| sent.elapsed());
+                self.picked.grade(Grade::of(status), took);
                 Tried::Refused(Trouble::UpstreamStatus { host, status })
             }
         }

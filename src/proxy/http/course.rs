@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Host, Permit};
+use crate::cluster::{Clue, Host, Permit};
 use crate::config::{Forward, HostRewrite};
 use crate::name::ClusterName;
 use crate::protocol::http1::{
@@ -14,7 +14,9 @@ use crate::protocol::http1::{
 use crate::route::{
     Chosen, Found, Outcome, Table, Timeouts, apply, chosen, escape_path, forwarded_path, rewritten,
 };
+use crate::upstream::Hosts;
 
+use super::evidence::Telling;
 use super::exchange::Exchange;
 use super::facts::{Path, Subject};
 use super::trouble::Trouble;
@@ -29,6 +31,10 @@ pub(super) struct Course<'r> {
     pub(super) found: &'r Found<'r>,
     pub(super) forward: &'r Forward,
     pub(super) cluster: ClusterName,
+    /// What the choice of its host depends on.
+    pub(super) clue: Clue,
+    /// The same for its copy.
+    pub(super) mirror_clue: Clue,
     pub(super) timeouts: Timeouts,
     /// When the request as a whole is given up; set when it has first gone out wholly.
     pub(super) deadline: Option<Instant>,
@@ -62,13 +68,12 @@ impl<S: Setting> Exchange<'_, S> {
             return Err(Trouble::UnknownCluster(String::new()));
         };
         let cluster = cluster.into_owned();
-        for metadata in std::iter::once(&forward.metadata).chain(metadata) {
-            for (key, value) in metadata {
-                self.metadata
-                    .entry(key.clone())
-                    .or_insert_with(|| value.clone());
-            }
-        }
+        let hosts = self.connection.setting.hosts();
+        let wanted = metadata.unwrap_or(&forward.metadata);
+        let telling = Telling::of(self, forward, wanted);
+        let clue = hosts.clue(&cluster, &telling);
+        let mirror = found.route.mirror.as_ref();
+        let mirror_clue = mirror.map(|mirror| hosts.clue(&mirror.cluster, &telling));
         self.record.cluster = Some(cluster.clone());
         let upgrade = self.request.upgrade().filter(|list| may_be_asked(list));
         let upgrade = upgrade.map(<[u8]>::to_vec);
@@ -78,6 +83,8 @@ impl<S: Setting> Exchange<'_, S> {
             found,
             forward,
             cluster,
+            clue,
+            mirror_clue: mirror_clue.unwrap_or_default(),
             timeouts,
             deadline: None,
             target: self.target(),

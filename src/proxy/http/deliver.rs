@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::Conduct;
+use crate::cluster::{Conduct, Grade};
 use crate::net::Word;
 use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
 use crate::proxy::Side;
@@ -146,12 +146,14 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         let record = &self.exchange.record;
         let sent = record.forwarded.unwrap_or(record.started);
         let load = self.picked.lease.load();
-        load.count_response(status, sent.elapsed());
+        let took = sent.elapsed();
+        load.count_response(status, took);
         let is_cut = matches!(delivered, Err(cut) if cut.by == Side::Upstream);
-        let conduct = match is_cut {
-            true => Conduct::Failed,
-            false => Conduct::Answered(status),
+        let (conduct, grade) = match is_cut {
+            true => (Conduct::Failed, Grade::ServerError),
+            false => (Conduct::Answered(status), Grade::of(status)),
         };
+        self.picked.grade(grade, Some(took));
         self.exchange.judge(self.picked, conduct);
     }
 

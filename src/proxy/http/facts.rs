@@ -1,6 +1,7 @@
 //! A request as routing and logging see it.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Variable;
@@ -40,10 +41,11 @@ impl Path {
     }
 }
 
-/// What of a connection is logged.
+/// What of a connection is logged, or tells where it goes.
 pub(super) trait Site {
     fn id(&self) -> u64;
     fn addresses(&self) -> Addresses;
+    fn original_destination(&self) -> Option<SocketAddr>;
 }
 
 impl<S> Site for Connection<S> {
@@ -53,6 +55,10 @@ impl<S> Site for Connection<S> {
 
     fn addresses(&self) -> Addresses {
         Self::addresses(self)
+    }
+
+    fn original_destination(&self) -> Option<SocketAddr> {
+        self.stream.original_destination()
     }
 }
 
@@ -95,6 +101,10 @@ impl Facts for Subject<'_> {
 
     fn field(&self, name: &str) -> Option<&[u8]> {
         self.request.fields.get(name)
+    }
+
+    fn cookie(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        access::cookie(&self.request.fields, name)
     }
 
     fn variable(&self, variable: &Variable) -> Option<Cow<'_, [u8]>> {

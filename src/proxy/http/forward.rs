@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Conduct, Host, Work};
+use crate::cluster::{Conduct, Grade, Host, Work};
 use crate::config::Forward;
 use crate::filter::Phase;
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
@@ -112,7 +112,9 @@ impl<S: Setting> Exchange<'_, S> {
         last: &mut Option<Trouble>,
     ) -> Result<Picked, Stop> {
         let hosts = self.connection.setting.hosts();
-        let mut picked = hosts.pick(&course.cluster, tried, Work::Request).await;
+        let mut picked = hosts
+            .pick(&course.cluster, tried, Work::Request, &course.clue)
+            .await;
         // A host that was slow, or said no, may be asked again when no other is left; one that
         // could not be reached may not.
         if matches!(picked, Err(PickError::NoHost { .. }))
@@ -121,7 +123,9 @@ impl<S: Setting> Exchange<'_, S> {
                 Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. })
             )
         {
-            picked = hosts.pick(&course.cluster, &[], Work::Request).await;
+            picked = hosts
+                .pick(&course.cluster, &[], Work::Request, &course.clue)
+                .await;
         }
         picked.map_err(|error| match error {
             // What the last host said tells more than that there is no other.
@@ -183,6 +187,7 @@ impl<S: Setting> Exchange<'_, S> {
             self.judge(picked, Conduct::ConnectFailed);
         }
         picked.lease.load().count_request_lost();
+        picked.grade(Grade::ServerError, None);
         let host = picked.lease.host().to_string();
         let cluster = course.cluster.clone();
         let text = format!("cluster `{cluster}`: host {host}: {error}");
@@ -247,6 +252,13 @@ impl<S: Setting> Exchange<'_, S> {
     fn count_miss(&self, picked: &Picked, missed: &Missed, reuse: Reuse) {
         if missed.blames_host(reuse) && !(missed.is_late() && self.asks_for_haste()) {
             self.judge(picked, Conduct::Failed);
+        }
+        let took = match missed.miss {
+            Miss::TimedOut(after, _) => Some(after),
+            _ => None,
+        };
+        if !matches!(missed.miss, Miss::Gone | Miss::Request(_)) {
+            picked.grade(Grade::ServerError, took);
         }
         let load = picked.lease.load();
         match missed.miss {

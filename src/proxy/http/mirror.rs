@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::cluster::{Conduct, Work};
+use crate::cluster::{Clue, Conduct, Work};
 use crate::name::ClusterName;
 use crate::net::with_scratch;
 use crate::protocol::http1::{
@@ -69,7 +69,8 @@ impl<S: Setting> Exchange<'_, S> {
             _ => Asked::Other,
         };
         let setting = &self.connection.setting;
-        let copy = send(Rc::clone(setting), mirror.cluster.clone(), message, asked);
+        let to = (mirror.cluster.clone(), course.mirror_clue.clone());
+        let copy = send(Rc::clone(setting), to, message, asked);
         if setting.run_aside(Box::pin(copy)) == Aside::Dropped {
             self.note_uncopied(course, "too many copies are under way");
         }
@@ -92,11 +93,16 @@ impl<S: Setting> Exchange<'_, S> {
 
 /// Sends a copy of a request to a host of the cluster, and drops what it answers. A copy that
 /// fails is not sent again.
-async fn send<S: Setting>(setting: Rc<S>, cluster: ClusterName, message: Vec<u8>, asked: Asked) {
+async fn send<S: Setting>(
+    setting: Rc<S>,
+    (cluster, clue): (ClusterName, Clue),
+    message: Vec<u8>,
+    asked: Asked,
+) {
     let sent = async {
         let picked = setting
             .hosts()
-            .pick(&cluster, &[], Work::Request)
+            .pick(&cluster, &[], Work::Request, &clue)
             .await
             .ok()?;
         let _permit = picked.limits.request(picked.settings.limits.requests)?;

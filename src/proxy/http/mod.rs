@@ -4,6 +4,7 @@ mod access;
 mod attempt;
 mod course;
 mod deliver;
+mod evidence;
 mod exchange;
 mod expect;
 mod facts;

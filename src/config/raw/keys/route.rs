@@ -2,7 +2,7 @@
 
 use super::stream::{HEADER_MATCH, KEY_VALUE};
 use super::upstream::METADATA;
-use crate::config::raw::shape::{DURATION, INT, Schema, Shape, TEXTS, UINT32, later, never, now};
+use crate::config::raw::shape::{DURATION, INT, Schema, Shape, TEXTS, UINT32, never, now};
 
 pub(crate) static ROUTER: Schema = Schema {
     keys: &[
@@ -115,11 +115,11 @@ static ACTION: Schema = Schema {
             "weighted_clusters",
             Shape::List(&Shape::Object(&WEIGHTED_CLUSTER)),
         ),
-        later("metadata_match", Shape::Object(&METADATA)),
+        now("metadata_match", Shape::Object(&METADATA)),
         now("timeout", DURATION),
         now("retry_policy", Shape::Object(&RETRY_POLICY)),
         now("upstream_protocol", Shape::Text),
-        later("hash_policy", Shape::List(&Shape::Object(&HASH_POLICY))),
+        now("hash_policy", Shape::List(&Shape::Object(&HASH_POLICY))),
         now("prefix_rewrite", Shape::Text),
         now("regex_rewrite", Shape::Object(&REGEX_REWRITE)),
         now("host_rewrite", Shape::Text),
@@ -146,7 +146,7 @@ static SHARE: Schema = Schema {
     keys: &[
         now("name", Shape::Text),
         now("weight", UINT32),
-        later("metadata_match", Shape::Object(&METADATA)),
+        now("metadata_match", Shape::Object(&METADATA)),
     ],
 };
 

@@ -26,12 +26,8 @@ pub(crate) static CLUSTER: Schema = Schema {
         now("circuit_breakers", Shape::List(&Shape::Object(&LIMITS))),
         now("health_check", Shape::Object(&HEALTH_CHECK)),
         never("spec", Shape::Object(&SPEC)),
-        later_if(
-            "lb_subset_config",
-            Shape::Object(&SUBSETS),
-            "subset_selectors",
-        ),
-        later("original_dst_lb_config", Shape::Object(&ORIGINAL_DST)),
+        now("lb_subset_config", Shape::Object(&SUBSETS)),
+        now("original_dst_lb_config", Shape::Object(&ORIGINAL_DST)),
         later("cluster_manager_tls", Shape::Bool),
         later_if("tls_context", Shape::Object(&TLS), "status"),
         now("hosts", Shape::List(&Shape::Object(&HOST))),
@@ -40,6 +36,7 @@ pub(crate) static CLUSTER: Schema = Schema {
         now("lbconfig", Shape::Object(&LB_CONFIG)),
         now("outlier_detection", Shape::Object(&OUTLIERS)),
         now("panic_threshold", Shape::Integer(0, 100)),
+        now("slow_start", Shape::Object(&SLOW_START)),
         now("dns_refresh_rate", DURATION_OR_NULL),
         now("respect_dns_ttl", Shape::Bool),
         now("dns_lookup_family", Shape::Text),
@@ -50,7 +47,21 @@ pub(crate) static CLUSTER: Schema = Schema {
 };
 
 static LB_CONFIG: Schema = Schema {
-    keys: &[now("choice_count", UINT32)],
+    keys: &[
+        now("choice_count", UINT32),
+        now("active_request_bias", Shape::Float),
+        now("client_error_bias", Shape::Float),
+        now("server_error_bias", Shape::Float),
+    ],
+};
+
+static SLOW_START: Schema = Schema {
+    keys: &[
+        now("mode", Shape::Text),
+        now("slow_start_duration", DURATION_OR_NULL),
+        now("aggression", Shape::Float),
+        now("min_weight_percent", Shape::Float),
+    ],
 };
 
 /// Ours, in Envoy's words.
@@ -155,7 +166,7 @@ pub(crate) static HOST: Schema = Schema {
         now("address", Shape::Text),
         now("hostname", Shape::Text),
         now("weight", UINT32),
-        later("metadata", Shape::Object(&METADATA)),
+        now("metadata", Shape::Object(&METADATA)),
         later("tls_disable", Shape::Bool),
     ],
 };
