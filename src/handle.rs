@@ -14,6 +14,7 @@ use crate::cluster::{Duty, Health};
 use crate::config::{self, Change, Configuration, Edit, HostAddress};
 use crate::name::ClusterName;
 use crate::supervise::Exit;
+use crate::telemetry::metrics::Object;
 
 /// The door to a running proxy. Cloned freely, also to other threads.
 #[derive(Clone)]
@@ -219,6 +220,18 @@ impl ProxyHandle {
             Some(failure) => Err(Failure(failure.to_string())),
             None => Err(Failure("its actix system has ended".to_owned())),
         }
+    }
+
+    /// Everything that listeners, clusters and hosts have counted, as objects of
+    /// [the catalogue](crate::telemetry::metrics::TABLES): read without asking anyone, in time in
+    /// proportion to the hosts. [`Page`](crate::telemetry::metrics::Page) writes them for
+    /// Prometheus.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Object> {
+        let counts = self.root.counts();
+        let mut objects = counts.downstream();
+        objects.extend(counts.upstream());
+        objects
     }
 
     /// The supervision tree, the listeners and the clusters with their live counts.

@@ -6,8 +6,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
@@ -136,6 +136,29 @@ type Sockets = Arc<Vec<Arc<Listening>>>;
 
 /// What a predecessor has handed over. It belongs to the root.
 pub(super) type Inherited = Rc<RefCell<Legacy>>;
+
+impl Board {
+    /// A look at it that keeps no socket open once its owner has gone.
+    #[must_use]
+    pub(super) fn window(&self) -> Window {
+        Window(Arc::downgrade(&self.0))
+    }
+}
+
+/// A look at the [`Board`] that keeps no socket open.
+#[derive(Clone, Debug)]
+pub(super) struct Window(Weak<Inner>);
+
+impl Window {
+    /// The listeners there are now; none when the board has gone.
+    #[must_use]
+    pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
+        let board = self.0.upgrade();
+        board
+            .map(|board| board.posts.load_full())
+            .unwrap_or_default()
+    }
+}
 
 /// Starts the actor, fills `slot` with the door to it, and writes to `board`.
 pub(super) fn start(

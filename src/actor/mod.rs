@@ -15,6 +15,7 @@ mod health_checker;
 mod lane;
 mod listeners;
 mod logger;
+pub mod metrics;
 mod parking;
 mod resolver;
 mod resolvers;

@@ -1,10 +1,12 @@
 //! What a host is carrying, and the leases that count it.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use crate::telemetry::metrics::Histogram;
 
 use super::conduct::{Conduct, Record, Row};
 use super::{Form, Host};
@@ -35,6 +37,8 @@ pub struct Load {
     requests_lost: AtomicU64,
     /// A line of its own: only some balancers have a use for it.
     form: Form,
+    /// The third line. Made by the first response: most hosts of a large configuration never have one.
+    durations: OnceLock<Box<Histogram>>,
 }
 
 const _: () = assert!(size_of::<Load>() == 192, "three cache lines a host");
@@ -170,10 +174,17 @@ impl Load {
         self.remote_resets.load(Relaxed)
     }
 
+    /// How long its responses took; `None` before the first.
+    #[must_use]
+    pub fn durations(&self) -> Option<&Histogram> {
+        self.durations.get().map(|durations| &**durations)
+    }
+
     /// Counts a response and how long it took, from the request's first byte to its own last.
     pub fn count_response(&self, status: u16, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.response_nanos.fetch_add(nanos, Relaxed);
+        self.durations.get_or_init(Box::default).count(took);
         match status {
             500.. => self.count_failure(),
             _ => drop(self.responses_succeeded.fetch_add(1, Relaxed)),

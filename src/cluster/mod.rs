@@ -25,6 +25,7 @@ mod outlier;
 mod schedule;
 mod streak;
 mod subset;
+mod totals;
 
 pub use balance::{Ask, Balance, Table};
 pub use balances::{Balances, Nobody, Taken, TakenFrom};
@@ -42,6 +43,7 @@ pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};
 pub use schedule::{Pace, Schedule, after};
 pub use streak::{Outcome, Streak, Thresholds};
 pub use subset::Subsets;
+pub use totals::Totals;
 
 /// What limits count with. `tests/loom.rs` compiles them with others, whose every order it tries.
 mod atomic {

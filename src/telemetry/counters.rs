@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::metrics::{Distribution, Histogram};
+
 /// What one worker counted at one listener. Alone on its cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -73,6 +75,8 @@ pub struct HttpCounters {
     request_nanos: AtomicU64,
     process_nanos: AtomicU64,
     statuses: [AtomicU64; STATUSES.len()],
+    request_times: Histogram,
+    process_times: Histogram,
 }
 
 impl HttpCounters {
@@ -88,6 +92,8 @@ impl HttpCounters {
         add(&self.request_nanos, nanos(request_time));
         add(&self.process_nanos, nanos(process_time));
         add(&self.statuses[index_of(status)], 1);
+        self.request_times.count_alone(request_time);
+        self.process_times.count_alone(process_time);
     }
 
     /// Counts a request whose downstream went away before the response was complete.
@@ -175,6 +181,22 @@ impl AddAssign<&HttpCounters> for HttpTotals {
         for (sum, counter) in self.statuses.0.iter_mut().zip(&counted.statuses) {
             *sum += counter.load(Relaxed);
         }
+    }
+}
+
+/// How long the requests of all workers took, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpTimes {
+    /// From their heads to the ends of their responses.
+    pub request: Distribution,
+    /// What this proxy took of that.
+    pub process: Distribution,
+}
+
+impl AddAssign<&HttpCounters> for HttpTimes {
+    fn add_assign(&mut self, counted: &HttpCounters) {
+        self.request += &counted.request_times;
+        self.process += &counted.process_times;
     }
 }
 

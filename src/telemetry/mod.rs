@@ -4,5 +4,6 @@ pub mod checks;
 pub mod counters;
 pub mod health_log;
 pub mod log;
+pub mod metrics;
 
 pub use log::access as access_log;

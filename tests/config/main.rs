@@ -8,5 +8,6 @@ mod documents;
 mod examples;
 mod health;
 mod http;
+mod metrics;
 mod plans;
 mod schema;

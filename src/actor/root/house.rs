@@ -18,6 +18,7 @@ use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
+use crate::actor::metrics::Counts;
 use crate::actor::resolvers;
 use crate::actor::routers::{self, Tables};
 use crate::actor::slot::Slot;
@@ -126,6 +127,14 @@ impl House {
             turn: tokio::sync::Mutex::default(),
             succession,
         })
+    }
+
+    /// Where everything that is counted can be read.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            shelf: self.shelf.clone(),
+            board: self.board.window(),
+        }
     }
 
     /// The tree as data. The order is that of dependency: whoever is asked starts before those

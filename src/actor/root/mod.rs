@@ -29,6 +29,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::actor::clusters::{self, Assign, HealthTurned};
+use crate::actor::metrics::Counts;
 use crate::actor::subscribers::{self, Subscription};
 use crate::actor::supervisor::{self, Fate, Life, run};
 use crate::actor::upgrade::{Inheritance, Upgrades};
@@ -105,17 +106,23 @@ pub fn start(
     })?;
     let charge = house.succession.charge.subscribe();
     let running = Arc::clone(&house.running);
+    let counts = house.counts();
     let (address, life) = run(|fate| Root {
         house: Rc::new(house),
         fate,
         tree: Rc::default(),
     });
-    Ok((Handle(address, running, charge), life))
+    Ok((Handle(address, running, charge, counts), life))
 }
 
 /// The only way in. Cloned freely, also to other threads.
 #[derive(Clone)]
-pub struct Handle(Addr<Root>, Arc<ArcSwap<Running>>, watch::Receiver<Charge>);
+pub struct Handle(
+    Addr<Root>,
+    Arc<ArcSwap<Running>>,
+    watch::Receiver<Charge>,
+    Counts,
+);
 
 impl Handle {
     /// What runs. Nobody is asked.
@@ -192,6 +199,12 @@ impl Handle {
     pub async fn stop(&self) {
         // A root that is gone has stopped.
         let _ = self.0.send(Stop).await;
+    }
+
+    /// Where everything that is counted can be read without asking.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.3
     }
 
     /// The tree, the listeners and the clusters at this moment.

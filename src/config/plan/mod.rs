@@ -10,6 +10,7 @@ mod dns;
 mod filter;
 mod health_check;
 mod http;
+mod metrics;
 mod outliers;
 mod pattern;
 mod router;
@@ -36,6 +37,7 @@ pub use health_check::{EventFormat, EventLog, HealthCheck, HttpProbe, Probe};
 pub use http::{
     AccessFormat, AccessLog, Causes, Connect, Deadlines, HttpLimits, HttpProxy, Piece, Target,
 };
+pub use metrics::{Flush, Meta, Metrics, Process, PrometheusSink, StatsMatcher};
 pub use outliers::OutlierDetection;
 pub use pattern::Pattern;
 pub use router::{
@@ -72,6 +74,8 @@ pub struct Server {
     pub graceful_timeout: Duration,
     /// Where error lines go, and which of them.
     pub log: Log,
+    /// What is told of the counts, and where.
+    pub metrics: Metrics,
     /// `mosn_server_name`, for information.
     pub name: String,
     /// The pid file, when the configuration names one.
@@ -89,6 +93,7 @@ impl Default for Server {
             upgrade: Upgrade::default(),
             graceful_timeout: Duration::from_secs(30),
             log: Log::default(),
+            metrics: Metrics::default(),
             name: String::new(),
             pid_file: None,
             workers: Workers::default(),

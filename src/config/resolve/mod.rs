@@ -19,6 +19,7 @@ mod listener;
 mod log;
 mod matcher;
 mod metadata;
+mod metrics;
 mod outliers;
 mod probe;
 mod proxy;

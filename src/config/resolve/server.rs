@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Scope, log};
+use super::{Scope, log, metrics};
 use crate::config::diagnostics::Code;
 use crate::config::plan::{Server, Upgrade, Workers};
 use crate::config::raw::Cursor;
@@ -28,6 +28,7 @@ pub(super) fn server(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Server {
     let disabled = top.flag("disable_upgrade") || top.flag("close_graceful");
     let mut resolved = Server {
         admin: admin(top),
+        metrics: metrics::metrics(top, scope),
         upgrade: if disabled {
             Upgrade::Disabled
         } else {

@@ -5,7 +5,7 @@ use super::stream::VM;
 use super::tls::TLS;
 use super::upstream::CLUSTER_MANAGER;
 use crate::config::raw::shape::{
-    DURATION, INT, Schema, Shape, TEXTS, Tagged, UINT, Variant, later, later_if, now,
+    DURATION, INT, Schema, Shape, TEXTS, Tagged, UINT, Variant, later, later_if, never, now,
 };
 
 pub(crate) static TOP: Schema = Schema {
@@ -18,7 +18,7 @@ pub(crate) static TOP: Schema = Schema {
         now("close_graceful", Shape::Bool),
         later("inherit_old_mosnconfig", Shape::Bool),
         later_if("tracing", Shape::Tagged(&TRACING), "enable"),
-        later("metrics", Shape::Object(&METRICS)),
+        now("metrics", Shape::Object(&METRICS)),
         later("dynamic_resources", Shape::Free),
         later("static_resources", Shape::Free),
         later("node", Shape::Free),
@@ -89,8 +89,8 @@ static METRICS: Schema = Schema {
     keys: &[
         now("sinks", Shape::List(&Shape::Tagged(&SINK))),
         now("stats_matcher", Shape::Object(&STATS_MATCHER)),
-        now("shm_zone", Shape::Text),
-        now("shm_size", Shape::ByteSize),
+        later("shm_zone", Shape::Text),
+        later("shm_size", Shape::ByteSize),
         now("flush_mosn", Shape::Bool),
         now("lazy_flush", Shape::Bool),
     ],
@@ -109,7 +109,7 @@ static SINK: Tagged = Tagged {
     schema: &EXTENSION_KEYS,
     tag: "type",
     content: "config",
-    variants: &[Variant::later("prometheus", Shape::Object(&PROMETHEUS))],
+    variants: &[Variant::lenient("prometheus", Shape::Object(&PROMETHEUS))],
 };
 
 static PROMETHEUS: Schema = Schema {
@@ -118,7 +118,7 @@ static PROMETHEUS: Schema = Schema {
         now("endpoint", Shape::Text),
         now("percentiles", Shape::List(&Shape::Integer(0, 100))),
         now("disable_collect_process", Shape::Bool),
-        now("disable_collect_go", Shape::Bool),
+        never("disable_collect_go", Shape::Bool),
         now("export_url", Shape::Text),
     ],
 };

@@ -1,0 +1,59 @@
+//! What is told of the counts, and where (`metrics`).
+
+pub use crate::telemetry::metrics::StatsMatcher;
+
+/// What is told of the counts, and where. Read at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where Prometheus scrapes; nowhere but at the admin door when absent.
+    pub prometheus: Option<PrometheusSink>,
+    /// What is not shown.
+    pub matcher: StatsMatcher,
+    /// Whether the process tells of itself.
+    pub meta: Meta,
+    /// When an object is shown.
+    pub flush: Flush,
+}
+
+/// Where Prometheus scrapes, and what it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusSink {
+    /// On every address of both families.
+    pub port: u16,
+    /// The path, which begins with `/` (default `/metrics`).
+    pub endpoint: String,
+    /// Percentiles of distributions, 0 to 100 (default: none).
+    pub percentiles: Vec<u8>,
+    /// Whether the process' own CPU, memory and descriptors are told.
+    pub process: Process,
+}
+
+/// Whether the process tells of itself (`flush_mosn`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meta {
+    /// It does not.
+    #[default]
+    Off,
+    /// Its state and its bound addresses are metrics.
+    On,
+}
+
+/// When an object is shown (`lazy_flush`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// As long as it exists.
+    #[default]
+    Always,
+    /// Once it has counted anything.
+    Used,
+}
+
+/// Whether the process' resources are told (`disable_collect_process`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Process {
+    /// They are.
+    #[default]
+    Told,
+    /// They are not.
+    Untold,
+}

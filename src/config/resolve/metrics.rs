@@ -1,0 +1,121 @@
+//! `metrics`: what is told of the counts, and where.
+
+use super::Scope;
+use crate::config::diagnostics::Code;
+use crate::config::plan::{Flush, Meta, Metrics, Process, PrometheusSink, StatsMatcher};
+use crate::config::raw::Cursor;
+
+/// Where Prometheus scrapes unless it is said (MOSN 1.4).
+const ENDPOINT: &str = "/metrics";
+
+pub(super) fn metrics(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Metrics {
+    let Some(at) = top.get("metrics") else {
+        return Metrics::default();
+    };
+    Metrics {
+        prometheus: sinks(&at, scope),
+        matcher: matcher(&at),
+        meta: match at.flag("flush_mosn") {
+            true => Meta::On,
+            false => Meta::Off,
+        },
+        flush: match at.flag("lazy_flush") {
+            true => Flush::Used,
+            false => Flush::Always,
+        },
+    }
+}
+
+fn matcher(metrics: &Cursor<'_>) -> StatsMatcher {
+    let Some(at) = metrics.get("stats_matcher") else {
+        return StatsMatcher::default();
+    };
+    let texts = |name: &str| {
+        let texts = at.list(name);
+        let texts = texts.iter().filter_map(Cursor::as_text);
+        texts.map(str::to_owned).collect()
+    };
+    StatsMatcher {
+        reject_all: at.flag("reject_all"),
+        exclusion_labels: texts("exclusion_labels"),
+        exclusion_keys: texts("exclusion_keys"),
+    }
+}
+
+/// The first sink that can be one; what is wrong with a sink turns it off and no more, as in MOSN.
+fn sinks(metrics: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<PrometheusSink> {
+    let mut found = None;
+    for at in metrics.list("sinks") {
+        let Some((kind, _)) = at.text("type") else {
+            scope.push(at.warning(
+                Code::MissingKey,
+                "a metrics sink needs a `type`; it is turned off",
+            ));
+            continue;
+        };
+        if kind != "prometheus" {
+            continue;
+        }
+        let sink = prometheus(&at, scope);
+        if found.is_some() && sink.is_some() {
+            let message = "only the first metrics sink of a type is served";
+            scope.push(at.warning(Code::NoEffect, message));
+        }
+        found = found.or(sink);
+    }
+    found
+}
+
+fn prometheus(sink: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<PrometheusSink> {
+    let config = sink.get("config");
+    let config = config.as_ref();
+    let port = config.and_then(|config| config.integer("port"));
+    let port = port.and_then(|(port, _)| u16::try_from(port).ok());
+    if port.is_none()
+        && !config.is_some_and(|config| config.get("port").is_some_and(|at| at.is_wrong()))
+    {
+        let message = "a prometheus sink needs a `port`; it is turned off";
+        scope.push(sink.warning(Code::MissingKey, message));
+    }
+    let endpoint = config.and_then(|config| config.text("endpoint"));
+    let endpoint = endpoint.filter(|(endpoint, _)| !endpoint.is_empty());
+    if let Some((_, at)) = endpoint.as_ref().filter(|(path, _)| !path.starts_with('/')) {
+        let diagnostic = at.warning(
+            Code::UnknownValue,
+            "an endpoint is a path; the sink is turned off",
+        );
+        scope.push(
+            diagnostic
+                .found(at.brief())
+                .accepted("a path that begins with `/`"),
+        );
+        return None;
+    }
+    let pushed = config.and_then(|config| config.filled("export_url"));
+    if let Some(at) = pushed {
+        let message = "pushing is not supported, nor is it by MOSN; the sink is turned off";
+        scope.push(at.warning(Code::UnknownValue, message).found(at.brief()));
+        return None;
+    }
+    Some(PrometheusSink {
+        port: port?,
+        endpoint: endpoint
+            .map_or(ENDPOINT, |(endpoint, _)| endpoint)
+            .to_owned(),
+        percentiles: config.map(percentiles).unwrap_or_default(),
+        process: match config.is_some_and(|config| config.flag("disable_collect_process")) {
+            true => Process::Untold,
+            false => Process::Told,
+        },
+    })
+}
+
+/// Each once, ascending.
+fn percentiles(config: &Cursor<'_>) -> Vec<u8> {
+    let list = config.list("percentiles");
+    let numbers = list.iter().filter_map(Cursor::as_integer);
+    let mut percentiles: Vec<_> = numbers.filter_map(|n| u8::try_from(n).ok()).collect();
+    percentiles.sort_unstable();
+    percentiles.dedup();
+    percentiles
+}

@@ -1,0 +1,344 @@
+//! What would become of a request, without sending it.
+//!
+//! It goes the way of a served request, [`Table::find`] and the changes of its head included, and
+//! stops before a host is asked for. Stream filters are named and not asked: they may act.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::config::{Action, ClusterChoice, Forward, Metadata, RetryOn, StreamFilter, VirtualHost};
+use crate::protocol::http1::{HeadLimits, Parsed, Request};
+use crate::route::{Table, Timeouts, location, why_not};
+
+use super::facts::{Path, Site, Subject};
+use super::heading::Heading;
+use super::record::Record;
+use super::trouble::Trouble;
+use super::{Addresses, Fitting};
+
+/// Routes that are told one by one; a number stands for the rest.
+const MOST_ROUTES: usize = 50;
+
+/// A request that somebody asks about.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Such as `GET`.
+    pub method: String,
+    /// Path and query, or any other form of a target.
+    pub target: String,
+    /// Its `Host`; none when absent.
+    pub host: Option<String>,
+    /// Further fields, in order.
+    pub fields: Vec<(String, String)>,
+    /// Where it comes from, as far as that is known.
+    pub addresses: Addresses,
+}
+
+/// What would become of a request.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Explained {
+    /// Stream filters of the listener, in order; each may still answer or change the request.
+    pub filters: Vec<String>,
+    /// The router that was asked.
+    pub router: Option<String>,
+    /// The virtual host that its host belongs to.
+    pub virtual_host: Option<VirtualHostSeen>,
+    /// Routes before the one that takes it, and why each does not.
+    pub passed_over: Vec<RouteSeen>,
+    /// The route that takes it.
+    pub route: Option<RouteSeen>,
+    /// What the route does.
+    pub outcome: Outcome,
+}
+
+/// A virtual host.
+#[derive(Clone, Debug, Serialize)]
+pub struct VirtualHostSeen {
+    /// As configured.
+    pub name: String,
+    /// The hosts that it is for.
+    pub domains: Vec<String>,
+}
+
+/// A route of a virtual host.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteSeen {
+    /// Its place in the virtual host; the first one is 0.
+    pub index: usize,
+    /// What it asks for.
+    pub matches: String,
+    /// Why it does not take the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+}
+
+/// What a route does with a request.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing could be found out.
+    #[default]
+    Unknown,
+    /// The proxy answers it.
+    Reply {
+        /// With this status.
+        status: u16,
+        /// For this reason.
+        cause: String,
+    },
+    /// It goes to a host of a cluster.
+    Forward(Forwarded),
+}
+
+/// A request as it would be forwarded.
+#[derive(Clone, Debug, Serialize)]
+pub struct Forwarded {
+    /// The clusters that may take it, with their shares in percent.
+    pub clusters: Vec<(String, f64)>,
+    /// What its host must have.
+    pub metadata: Metadata,
+    /// Its head as a host would see it, line by line; each connection's own fields are not in it.
+    pub head: Vec<String>,
+    /// How long it may take, in milliseconds; `None` is for ever.
+    pub timeout_ms: Option<u64>,
+    /// When it is tried again.
+    pub retries: String,
+    /// Where a copy goes, and of how many in a hundred.
+    pub mirror: Option<(String, u8)>,
+}
+
+/// Says what would become of a request to a listener whose routes are those of `table`.
+#[must_use]
+pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> Explained {
+    let mut explained = Explained {
+        filters: fitting.listener.stream_filters.iter().map(name).collect(),
+        ..Explained::default()
+    };
+    let mut request = match read(fitting, asked) {
+        Ok(request) => request,
+        Err(trouble) => {
+            explained.outcome = reply(&trouble);
+            return explained;
+        }
+    };
+    let Some(table) = table else {
+        explained.outcome = reply(&Trouble::NoRouter);
+        return explained;
+    };
+    explained.router = Some(table.router().name.to_string());
+    let mut path = Path::of(&request);
+    let record = Record::new(Instant::now(), 0);
+    let site = Nowhere(asked.addresses);
+    let subject = Subject {
+        request: &request,
+        path: &path,
+        record: &record,
+        response: None,
+        fitting,
+        connection: &site,
+    };
+    if let Some(virtual_host) = table.virtual_host(&subject) {
+        explained.virtual_host = Some(VirtualHostSeen::of(virtual_host));
+        explained.pass_over(virtual_host, &subject);
+    }
+    let Some(found) = table.find(&subject) else {
+        explained.outcome = reply(&Trouble::NoRoute(table.router().name.clone()));
+        return explained;
+    };
+    explained.outcome = match &found.route.action {
+        Action::Respond { status, .. } => Outcome::Reply {
+            status: *status,
+            cause: "the route answers it itself".to_owned(),
+        },
+        Action::Redirect(redirect) => {
+            let scheme = request.scheme().unwrap_or(b"http");
+            let scheme = String::from_utf8_lossy(scheme);
+            let host = request.host().unwrap_or_default();
+            let path = path.as_bytes(&request);
+            let to = location(redirect, &scheme, host, path, request.query());
+            Outcome::Reply {
+                status: redirect.status,
+                cause: format!("the route redirects it to {}", String::from_utf8_lossy(&to)),
+            }
+        }
+        Action::Forward(forward) => {
+            let clusters = clusters(forward, &subject);
+            let timeouts = timeouts(forward, &request);
+            let mut heading = Heading {
+                request: &mut request,
+                path: &mut path,
+                record: &record,
+                fitting,
+                connection: &site,
+            };
+            heading.rehead(table, &found, forward);
+            let head = lines(&heading);
+            let mirror = found.route.mirror.as_ref();
+            Outcome::Forward(Forwarded {
+                clusters,
+                metadata: forward.metadata.clone(),
+                head,
+                timeout_ms: timeouts.global.map(|global| millis(global.as_millis())),
+                retries: retries(forward),
+                mirror: mirror.map(|mirror| (mirror.cluster.to_string(), mirror.percent)),
+            })
+        }
+    };
+    explained
+}
+
+impl Explained {
+    /// Tells every route up to the one that takes the request.
+    fn pass_over(&mut self, host: &VirtualHost, subject: &Subject<'_>) {
+        for (index, route) in host.routes.iter().enumerate() {
+            let why_not = why_not(&route.matcher, subject);
+            let taken = why_not.is_none();
+            let seen = || RouteSeen {
+                index,
+                matches: route.matcher.to_string(),
+                why_not,
+            };
+            match taken {
+                true => {
+                    self.route = Some(seen());
+                    return;
+                }
+                false if self.passed_over.len() < MOST_ROUTES => self.passed_over.push(seen()),
+                false => {}
+            }
+        }
+    }
+}
+
+impl VirtualHostSeen {
+    fn of(host: &VirtualHost) -> Self {
+        Self {
+            name: host.name.clone(),
+            domains: host.domains.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// The end of a connection that nobody has made.
+struct Nowhere(Addresses);
+
+impl Site for Nowhere {
+    fn id(&self) -> u64 {
+        0
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.0
+    }
+}
+
+/// The request as the codec reads it, so that what it refuses is refused here.
+fn read(fitting: &Fitting, asked: &Asked) -> Result<Request, Trouble> {
+    let mut head = format!("{} {} HTTP/1.1\r\n", asked.method, asked.target);
+    let host = asked.host.iter().map(|host| ("Host", host.as_str()));
+    let fields = asked
+        .fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in host.chain(fields) {
+        head.push_str(name);
+        head.push_str(": ");
+        head.push_str(value);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    let limits = fitting
+        .proxy()
+        .map(|proxy| proxy.limits)
+        .unwrap_or_default();
+    let limits = HeadLimits {
+        bytes: limits.head_bytes,
+        fields: limits.fields,
+    };
+    let mut request = Request::default();
+    match request.parse(head.as_bytes(), &limits) {
+        Ok(Parsed::Whole(_)) => Ok(request),
+        Ok(Parsed::Partial) => Err(Trouble::TooSlow),
+        Err(refusal) => Err(Trouble::Refused(refusal)),
+    }
+}
+
+fn reply(trouble: &Trouble) -> Outcome {
+    Outcome::Reply {
+        status: trouble.status(),
+        cause: trouble.to_string(),
+    }
+}
+
+fn name(filter: &StreamFilter) -> String {
+    match filter {
+        StreamFilter::Fault(_) => "fault",
+        StreamFilter::PayloadLimit(_) => "payload_limit",
+        StreamFilter::IpAccess(_) => "ip_access",
+        StreamFilter::HeaderToMetadata(_) => "header_to_metadata",
+        StreamFilter::Custom(name, _) => name,
+    }
+    .to_owned()
+}
+
+fn clusters(forward: &Forward, subject: &Subject<'_>) -> Vec<(String, f64)> {
+    use crate::route::Facts;
+    match &forward.cluster {
+        ClusterChoice::One(cluster) => vec![(cluster.to_string(), 100.0)],
+        ClusterChoice::Variable(variable) => {
+            let name = subject.variable(variable).unwrap_or_default();
+            vec![(String::from_utf8_lossy(&name).into_owned(), 100.0)]
+        }
+        ClusterChoice::Weighted(shares) => {
+            let sum: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+            let share = |weight: u32| f64::from(weight) * 100.0 / sum.max(1) as f64;
+            let shares = shares.iter();
+            shares
+                .map(|of| (of.cluster.to_string(), share(of.weight)))
+                .collect()
+        }
+        ClusterChoice::None => Vec::new(),
+    }
+}
+
+fn timeouts(forward: &Forward, request: &Request) -> Timeouts {
+    Timeouts::of(
+        forward.timeout,
+        forward.retry.try_timeout,
+        request.fields.get("x-mosn-global-timeout"),
+        request.fields.get("x-mosn-try-timeout"),
+    )
+}
+
+fn millis(millis: u128) -> u64 {
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+fn retries(forward: &Forward) -> String {
+    let retries = forward.retry.retries;
+    match &forward.retry.on {
+        _ if retries == 0 => "never".to_owned(),
+        RetryOn::ConnectFailure => format!("up to {retries} times, when no host has seen it"),
+        RetryOn::Failures(statuses) if statuses.is_empty() => {
+            format!("up to {retries} times, after failures and statuses from 500 on")
+        }
+        RetryOn::Failures(statuses) => {
+            let statuses: Vec<_> = statuses.iter().map(ToString::to_string).collect();
+            format!(
+                "up to {retries} times, after failures and {}",
+                statuses.join(", ")
+            )
+        }
+    }
+}
+
+fn lines(heading: &Heading<'_>) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let method = text(heading.request.method_text());
+    let mut lines = vec![format!("{method} {} HTTP/1.1", text(&heading.target()))];
+    let fields = heading.request.fields.iter();
+    lines.extend(fields.map(|(name, value)| format!("{}: {}", text(name), text(value))));
+    lines
+}

@@ -1,0 +1,16 @@
+//! What is told of the counts: which metrics there are, and how a scraper reads them.
+
+mod catalogue;
+mod histogram;
+mod manual;
+mod matcher;
+mod object;
+mod page;
+mod process;
+
+pub use catalogue::{CLUSTER, GLOBAL, HOST, LISTENER, TABLES};
+pub use histogram::{Distribution, Histogram};
+pub use manual::{manual, names};
+pub use matcher::StatsMatcher;
+pub use object::{Kind, Metric, Object, Table, Value};
+pub use page::Page;
