@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::actor::explain::{Explanation, Unexplained};
 use crate::actor::root::{
     self, ApplyError, ChangeHosts, Charge, Drift, Entry, Outcome, Running, Terms, Want,
 };
@@ -13,6 +14,7 @@ use crate::actor::view::Overview;
 use crate::cluster::{Duty, Health};
 use crate::config::{self, Change, Configuration, Edit, HostAddress};
 use crate::name::ClusterName;
+use crate::proxy::http::Asked;
 use crate::supervise::Exit;
 use crate::telemetry::metrics::Object;
 
@@ -220,6 +222,21 @@ impl ProxyHandle {
             Some(failure) => Err(Failure(failure.to_string())),
             None => Err(Failure("its actix system has ended".to_owned())),
         }
+    }
+
+    /// Says what would become of a request to `listener` (of the only one, without a name) now:
+    /// which route takes it, what it becomes, and what speaks for or against each host. Nothing is
+    /// sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Unexplained`] when it is not clear which listener is meant.
+    pub fn explain(
+        &self,
+        listener: Option<&str>,
+        asked: &Asked,
+    ) -> Result<Explanation, Unexplained> {
+        self.root.counts().explain(listener, asked)
     }
 
     /// Everything that listeners, clusters and hosts have counted, as objects of

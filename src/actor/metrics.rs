@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::clusters::{Shelf, Snapshot};
 use super::listeners::{Post, Window};
+use super::routers::Tables;
 use crate::cluster::{Health, Host, Limits, Totals};
 use crate::telemetry::counters::{HttpTimes, HttpTotals, ListenerTotals};
 use crate::telemetry::metrics::{CLUSTER, GLOBAL, HOST, LISTENER, Object, Table, Value};
@@ -16,6 +17,7 @@ use crate::telemetry::metrics::{CLUSTER, GLOBAL, HOST, LISTENER, Object, Table, 
 pub struct Counts {
     pub(super) shelf: Shelf,
     pub(super) board: Window,
+    pub(super) tables: Tables,
 }
 
 impl Counts {

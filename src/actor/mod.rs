@@ -8,6 +8,7 @@ mod cluster;
 mod clusters;
 mod connection;
 mod connections;
+pub mod explain;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;
 mod hall;

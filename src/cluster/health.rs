@@ -28,7 +28,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 3] = [Self::FailedCheck, Self::Ejected, Self::Commanded];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::FailedCheck, Self::Ejected, Self::Commanded];
 
     fn bit(self) -> u8 {
         match self {

@@ -13,7 +13,7 @@ use super::{Form, Host};
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
 ///
-/// Three cache lines, the first with what each request counts: hosts that different workers use do
+/// Four cache lines, the first with what each request counts: hosts that different workers use do
 /// not slow each other down. The counts order nothing else in memory, so all access is relaxed.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -37,11 +37,11 @@ pub struct Load {
     requests_lost: AtomicU64,
     /// A line of its own: only some balancers have a use for it.
     form: Form,
-    /// The third line. Made by the first response: most hosts of a large configuration never have one.
+    /// Made by the first response: most hosts of a large configuration never have one.
     durations: OnceLock<Box<Histogram>>,
 }
 
-const _: () = assert!(size_of::<Load>() == 192, "three cache lines a host");
+const _: () = assert!(size_of::<Load>() == 256, "four cache lines a host");
 const _: () = assert!(
     std::mem::offset_of!(Load, connect_failures) == 64,
     "the second line"

@@ -49,12 +49,12 @@ fn has(matches: &[FieldMatch], facts: &impl Facts) -> bool {
     has_all(matches, facts.method(), |name| facts.field(name))
 }
 
-fn same_path(wanted: &str, path: &[u8]) -> bool {
+pub(super) fn same_path(wanted: &str, path: &[u8]) -> bool {
     let (mut one, mut other) = (Room::new(), Room::new());
     one.folded(wanted.as_bytes()) == other.folded(path)
 }
 
-fn is(text: &TextMatch, value: &[u8]) -> bool {
+pub(super) fn is(text: &TextMatch, value: &[u8]) -> bool {
     match text {
         TextMatch::Exact(text) => value == text.as_bytes(),
         TextMatch::Regex(pattern) => pattern.is_in(value),
@@ -62,7 +62,7 @@ fn is(text: &TextMatch, value: &[u8]) -> bool {
 }
 
 /// As [`Model`] says.
-fn hold(items: &[VariableMatch], facts: &impl Facts) -> bool {
+pub(super) fn hold(items: &[VariableMatch], facts: &impl Facts) -> bool {
     let mut result = true;
     let mut joined_by = Model::And;
     for item in items {

@@ -6,6 +6,7 @@
 mod cluster;
 mod domains;
 mod edit;
+mod explain;
 mod facts;
 mod flags;
 mod fold;
@@ -21,6 +22,7 @@ mod time;
 
 pub use cluster::{Chosen, chosen};
 pub use edit::{apply, is_reserved};
+pub use explain::why_not;
 pub use facts::Facts;
 pub use flags::Flags;
 pub use hash::{hashed, source_hash};

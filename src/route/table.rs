@@ -44,6 +44,12 @@ impl Table {
         &self.router
     }
 
+    /// The virtual host that the request's host belongs to.
+    pub fn virtual_host(&self, facts: &impl Facts) -> Option<&Arc<VirtualHost>> {
+        let at = self.domains.find(facts.host())?;
+        Some(&self.router.virtual_hosts[at])
+    }
+
     /// The route for a request: the first that takes it in the virtual host that its host belongs
     /// to. No other virtual host is asked.
     ///

@@ -3,6 +3,7 @@
 
 mod altering;
 mod changes;
+mod explaining;
 mod failing;
 mod health;
 mod hosts;

@@ -134,6 +134,7 @@ impl House {
         Counts {
             shelf: self.shelf.clone(),
             board: self.board.window(),
+            tables: self.tables.clone(),
         }
     }
 

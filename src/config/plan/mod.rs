@@ -15,6 +15,7 @@ mod outliers;
 mod pattern;
 mod router;
 mod variable;
+mod words;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

@@ -31,6 +31,11 @@ macro_rules! known {
         impl Known {
             const NAMES: &[&str] = &[$($($name),+),+];
 
+            /// The first of its names.
+            pub(super) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => [$($name),+][0],)+ }
+            }
+
             fn parse(name: &str) -> Option<Self> {
                 match name {
                     $($($name)|+ => Some(Self::$variant),)+

@@ -1,6 +1,5 @@
 //! A request as it goes upstream: what is settled and changed before a host is asked.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,22 +7,16 @@ use tokio::time::Instant;
 use crate::cluster::{Clue, Host, Permit};
 use crate::config::{Forward, HostRewrite};
 use crate::name::ClusterName;
-use crate::protocol::http1::{
-    Framing, Method, TargetForm, Version, is_authority, is_field_value, write_request_line,
-};
-use crate::route::{
-    Chosen, Found, Outcome, Table, Timeouts, apply, chosen, escape_path, forwarded_path, rewritten,
-};
+use crate::protocol::http1::{Framing, write_request_line};
+use crate::route::{Chosen, Found, Outcome, Table, Timeouts, chosen};
 use crate::upstream::Hosts;
 
+use super::Setting;
 use super::evidence::Telling;
 use super::exchange::Exchange;
-use super::facts::{Path, Subject};
+use super::facts::Subject;
+use super::heading::Heading;
 use super::trouble::Trouble;
-use super::{Setting, access};
-
-/// Where a path goes that was before a rewrite (MOSN 1.4).
-const ORIGINAL_PATH: &str = "x-mosn-original-path";
 
 /// What is settled of a request before it goes to the first host.
 pub(super) struct Course<'r> {
@@ -77,7 +70,9 @@ impl<S: Setting> Exchange<'_, S> {
         self.record.cluster = Some(cluster.clone());
         let upgrade = self.request.upgrade().filter(|list| may_be_asked(list));
         let upgrade = upgrade.map(<[u8]>::to_vec);
-        self.rehead(table, found, forward);
+        let mut heading = Heading::of(self);
+        heading.rehead(table, found, forward);
+        let target = heading.target();
         Ok(Course {
             table,
             found,
@@ -87,90 +82,11 @@ impl<S: Setting> Exchange<'_, S> {
             mirror_clue: mirror_clue.unwrap_or_default(),
             timeouts,
             deadline: None,
-            target: self.target(),
+            target,
             upgrade,
             tries: 0,
             retry: None,
         })
-    }
-
-    /// Makes the request's fields those that go upstream.
-    fn rehead(&mut self, table: &Table, found: &Found<'_>, forward: &Forward) {
-        let absolute = self.request.target_form() == TargetForm::Absolute;
-        let authority = absolute
-            .then(|| self.request.host().map(<[u8]>::to_vec))
-            .flatten();
-        if self.request.version == Version::Http10 {
-            self.request.fields.remove("expect");
-        }
-        self.request.fields.strip_hop_by_hop();
-        self.request.fields.strip_framing();
-        if let Some(authority) = authority {
-            self.request.fields.set("Host", &authority);
-        }
-        let scopes = [
-            &found.route.edits.request,
-            &found.virtual_host.edits.request,
-            &table.router().edits.request,
-        ];
-        let mut fields = std::mem::take(&mut self.request.fields);
-        let subject = Subject::of(self);
-        apply(&mut fields, scopes, |variable, now, out| {
-            access::push(&subject, variable, Some(now), None, out);
-        });
-        self.request.fields = fields;
-        match &forward.host {
-            HostRewrite::To(host) => self.request.fields.set("Host", host.as_bytes()),
-            HostRewrite::FromField(name) => {
-                let host = self.request.fields.get(name);
-                // Whatever else a client writes there would be refused, or misread, as a host.
-                let host = host.filter(|host| is_authority(host)).map(<[u8]>::to_vec);
-                if let Some(host) = host {
-                    self.request.fields.set("Host", &host);
-                }
-            }
-            HostRewrite::Keep | HostRewrite::UpstreamName => {}
-        }
-        let path = self.path.as_bytes(&self.request);
-        if let Some(path) = rewritten(&found.route.matcher, &forward.path, path) {
-            let before = self.path.as_bytes(&self.request).to_vec();
-            // Unescaped, it may have line ends.
-            let value = match is_field_value(&before) {
-                true => Cow::Borrowed(before.as_slice()),
-                false => escape_path(&before),
-            };
-            self.request.fields.set(ORIGINAL_PATH, &value);
-            self.path = Path::Changed(path);
-        }
-    }
-
-    /// The target that goes upstream: the path as it came, unless it was rewritten, and the query.
-    fn target(&self) -> Vec<u8> {
-        let request = &self.request;
-        if matches!(
-            request.target_form(),
-            TargetForm::Authority | TargetForm::Asterisk
-        ) {
-            return request.target().to_vec();
-        }
-        // RFC 9112 section 3.2.4: the server as a whole is meant.
-        let is_bare = request.query().is_none() && !request.target().ends_with(b"/");
-        if request.method == Method::Options
-            && request.target_form() == TargetForm::Absolute
-            && request.path() == b"/"
-            && is_bare
-        {
-            return b"*".to_vec();
-        }
-        let mut target = match &self.path {
-            Path::AsItCame => request.path().to_vec(),
-            Path::Changed(path) => forwarded_path(request.path(), path).into_owned(),
-        };
-        if let Some(query) = request.query() {
-            target.push(b'?');
-            target.extend_from_slice(query);
-        }
-        target
     }
 
     /// Appends the head for one host to `out`.

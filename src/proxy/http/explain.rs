@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::config::{Action, ClusterChoice, Forward, Metadata, RetryOn, StreamFilter, VirtualHost};
+use crate::config::{
+    Action, ClusterChoice, Forward, Metadata, Redirect, RetryOn, StreamFilter, VirtualHost,
+};
 use crate::protocol::http1::{HeadLimits, Parsed, Request};
-use crate::route::{Table, Timeouts, location, why_not};
+use crate::route::{Found, Table, Timeouts, location, why_not};
 
 use super::facts::{Path, Site, Subject};
 use super::heading::Heading;
@@ -152,41 +154,52 @@ pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> 
             status: *status,
             cause: "the route answers it itself".to_owned(),
         },
-        Action::Redirect(redirect) => {
-            let scheme = request.scheme().unwrap_or(b"http");
-            let scheme = String::from_utf8_lossy(scheme);
-            let host = request.host().unwrap_or_default();
-            let path = path.as_bytes(&request);
-            let to = location(redirect, &scheme, host, path, request.query());
-            Outcome::Reply {
-                status: redirect.status,
-                cause: format!("the route redirects it to {}", String::from_utf8_lossy(&to)),
-            }
-        }
+        Action::Redirect(redirect) => redirected(redirect, &request, &path),
         Action::Forward(forward) => {
             let clusters = clusters(forward, &subject);
-            let timeouts = timeouts(forward, &request);
-            let mut heading = Heading {
+            let heading = Heading {
                 request: &mut request,
                 path: &mut path,
                 record: &record,
                 fitting,
                 connection: &site,
             };
-            heading.rehead(table, &found, forward);
-            let head = lines(&heading);
-            let mirror = found.route.mirror.as_ref();
-            Outcome::Forward(Forwarded {
-                clusters,
-                metadata: forward.metadata.clone(),
-                head,
-                timeout_ms: timeouts.global.map(|global| millis(global.as_millis())),
-                retries: retries(forward),
-                mirror: mirror.map(|mirror| (mirror.cluster.to_string(), mirror.percent)),
-            })
+            forwarded(heading, table, &found, forward, clusters)
         }
     };
     explained
+}
+
+fn redirected(redirect: &Redirect, request: &Request, path: &Path) -> Outcome {
+    let scheme = request.scheme().unwrap_or(b"http");
+    let scheme = String::from_utf8_lossy(scheme);
+    let host = request.host().unwrap_or_default();
+    let path = path.as_bytes(request);
+    let to = location(redirect, &scheme, host, path, request.query());
+    Outcome::Reply {
+        status: redirect.status,
+        cause: format!("the route redirects it to {}", String::from_utf8_lossy(&to)),
+    }
+}
+
+fn forwarded(
+    mut heading: Heading<'_>,
+    table: &Table,
+    found: &Found<'_>,
+    forward: &Forward,
+    clusters: Vec<(String, f64)>,
+) -> Outcome {
+    let timeouts = timeouts(forward, heading.request);
+    heading.rehead(table, found, forward);
+    let mirror = found.route.mirror.as_ref();
+    Outcome::Forward(Forwarded {
+        clusters,
+        metadata: Metadata::clone(&forward.metadata),
+        head: lines(&heading),
+        timeout_ms: timeouts.global.map(|global| millis(global.as_millis())),
+        retries: retries(forward),
+        mirror: mirror.map(|mirror| (mirror.cluster.to_string(), mirror.percent)),
+    })
 }
 
 impl Explained {

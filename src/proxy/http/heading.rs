@@ -79,6 +79,11 @@ impl<'a> Heading<'a> {
             }
             HostRewrite::Keep | HostRewrite::UpstreamName => {}
         }
+        self.rewrite(found, forward);
+    }
+
+    /// Changes the path as the route says.
+    fn rewrite(&mut self, found: &Found<'_>, forward: &Forward) {
         let path = self.path.as_bytes(self.request);
         if let Some(path) = rewritten(&found.route.matcher, &forward.path, path) {
             let before = self.path.as_bytes(self.request).to_vec();

@@ -7,8 +7,10 @@ mod deliver;
 mod evidence;
 mod exchange;
 mod expect;
+mod explain;
 mod facts;
 mod forward;
+mod heading;
 mod hooks;
 mod linger;
 mod local;
@@ -25,5 +27,6 @@ mod tried;
 mod trouble;
 mod unheard;
 
+pub use explain::{Asked, Explained, Forwarded, Outcome, RouteSeen, VirtualHostSeen, explain};
 pub use serve::{Leave, Served, Stage, Tunnel, serve};
 pub use setting::{Addresses, Aside, Connection, Fitting, Goodbye, Notice, Setting};

@@ -131,10 +131,19 @@ impl Fitting {
 
     /// The routes of its requests; `None` when it has no router.
     pub(super) fn table<S: Setting>(&self, setting: &S) -> Option<Arc<Table>> {
+        self.table_among(|name| setting.table(name))
+    }
+
+    /// The routes of its requests, where those of a router are found by `find`.
+    #[must_use]
+    pub fn table_among(
+        &self,
+        find: impl FnOnce(&RouterName) -> Option<Arc<Table>>,
+    ) -> Option<Arc<Table>> {
         match &self.proxy()?.target {
             Target::Cluster(_) => self.short.clone(),
             Target::Nowhere => None,
-            Target::Router(name) => setting.table(name),
+            Target::Router(name) => find(name),
         }
     }
 }
