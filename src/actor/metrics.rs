@@ -3,14 +3,18 @@
 //! Nobody is asked: what is read is the shelf, the board, and the counters that hang from them. It
 //! takes time in proportion to the hosts, so no actor should do it on its own thread.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::clusters::{Shelf, Snapshot};
 use super::listeners::{Post, Window};
 use super::routers::Tables;
+use super::view::CheckView;
 use crate::cluster::{Health, Host, Limits, Totals};
 use crate::telemetry::counters::{HttpTimes, HttpTotals, ListenerTotals};
-use crate::telemetry::metrics::{CLUSTER, GLOBAL, HOST, LISTENER, Object, Table, Value};
+use crate::telemetry::metrics::{
+    CLUSTER, GLOBAL, HEALTH_CHECK, HOST, LISTENER, Object, Table, Value,
+};
 
 /// Where the counts are.
 #[derive(Clone, Debug)]
@@ -40,17 +44,39 @@ impl Counts {
         objects
     }
 
-    /// What clusters have counted, by name, each before its hosts.
+    /// What clusters have counted, by name, each before its hosts; then what health checks have, by
+    /// the names of their services.
     #[must_use]
     pub fn upstream(&self) -> Vec<Object> {
         let shelf = self.shelf.all();
         let mut clusters: Vec<_> = shelf.values().map(|current| current.load_full()).collect();
         clusters.sort_by(|a, b| a.settings.name.cmp(&b.settings.name));
-        clusters
+        let mut objects: Vec<_> = clusters
             .iter()
             .flat_map(|cluster| of_cluster(cluster))
-            .collect()
+            .collect();
+        objects.extend(checks(&clusters));
+        objects
     }
+}
+
+/// What health checks have counted. Several clusters may give their service one name: then they
+/// are one object, as in MOSN.
+fn checks(clusters: &[Arc<Snapshot>]) -> impl Iterator<Item = Object> {
+    let mut services: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (service, counts) in clusters.iter().filter_map(|cluster| of_check(cluster)) {
+        let sums = services
+            .entry(service)
+            .or_insert_with(|| vec![0; counts.len()]);
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    services.into_iter().map(|(service, counts)| Object {
+        table: &HEALTH_CHECK,
+        labels: vec![service],
+        values: counts.into_iter().map(Value::from).collect(),
+    })
 }
 
 #[derive(Default)]
@@ -115,14 +141,15 @@ fn of_status(requests: &HttpTotals, key: &str) -> Value {
 
 fn of_cluster(cluster: &Snapshot) -> Vec<Object> {
     let name = cluster.settings.name.to_string();
-    let mut all = Totals::default();
+    let mut all = cluster.departed.totals();
     let mut objects = Vec::with_capacity(cluster.hosts.hosts().len() + 1);
     for host in cluster.hosts.hosts() {
-        all += host.load();
         let mut own = Totals::default();
-        own += host.load();
+        own += &**host.load();
+        all += &own;
         let values = HOST.metrics.iter().map(|metric| match metric.key {
             "host_healthy" => u64::from(host.health() == Health::Healthy).into(),
+            "request_failure_eject" => host.ejections().total().into(),
             key => of_totals(&own, key).expect("every other metric of a host is of its load"),
         });
         objects.push(Object {
@@ -145,6 +172,25 @@ fn of_cluster(cluster: &Snapshot) -> Vec<Object> {
         },
     );
     objects
+}
+
+/// What the health check of a cluster has counted, in the order of the table.
+fn of_check(cluster: &Snapshot) -> Option<(String, Vec<u64>)> {
+    let CheckView {
+        service_name,
+        totals,
+    } = CheckView::of(cluster)?;
+    let counts = HEALTH_CHECK.metrics.iter().map(|metric| match metric.key {
+        "attempt" => totals.attempt,
+        "success" => totals.success,
+        "failure" => totals.failure,
+        "active_failure" => totals.active_failure,
+        "network_failure" => totals.network_failure,
+        "inconclusive" => totals.inconclusive,
+        "healty" => totals.healty,
+        other => unreachable!("no metric of a health check is called {other}"),
+    });
+    Some((service_name, counts.collect()))
 }
 
 fn of_totals(totals: &Totals, key: &str) -> Option<Value> {
@@ -174,6 +220,7 @@ fn of_whole(limits: &Limits, hosts: &[Arc<Host>], key: &str) -> u64 {
         "request_retry" => limits.retries_begun(),
         "request_retry_overflow" => limits.retries_refused(),
         "request_pending_overflow" => limits.requests_refused(),
+        "request_failure_eject" => hosts.iter().map(|host| host.ejections().total()).sum(),
         "hosts" => hosts.len() as u64,
         "hosts_healthy" => {
             let healthy = hosts.iter().filter(|host| host.health() == Health::Healthy);

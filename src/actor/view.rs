@@ -157,7 +157,7 @@ impl ClusterView {
 }
 
 impl CheckView {
-    fn of(snapshot: &Snapshot) -> Option<Self> {
+    pub(super) fn of(snapshot: &Snapshot) -> Option<Self> {
         let settings = snapshot.settings.health_check.as_ref()?;
         let passes = |host: &&Arc<Host>| host.flags().of(Reason::FailedCheck) == Health::Healthy;
         let healthy = snapshot.hosts.hosts().iter().filter(passes).count();

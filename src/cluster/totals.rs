@@ -30,6 +30,25 @@ pub struct Totals {
     pub durations: Distribution,
 }
 
+impl AddAssign<&Self> for Totals {
+    fn add_assign(&mut self, other: &Self) {
+        self.active_connections += other.active_connections;
+        self.active_requests += other.active_requests;
+        self.connections += other.connections;
+        self.connect_failures += other.connect_failures;
+        self.requests += other.requests;
+        self.responses_succeeded += other.responses_succeeded;
+        self.responses_failed += other.responses_failed;
+        self.response_nanos += other.response_nanos;
+        self.timeouts += other.timeouts;
+        self.received_bytes += other.received_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.local_resets += other.local_resets;
+        self.remote_resets += other.remote_resets;
+        self.durations += &other.durations;
+    }
+}
+
 impl AddAssign<&Load> for Totals {
     fn add_assign(&mut self, load: &Load) {
         self.active_connections += load.active_connections();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::HealthTurned;
-use crate::cluster::{HostSet, Known, Limits, Moment, Names, Reason};
+use crate::cluster::{Departed, HostSet, Known, Limits, Moment, Names, Reason};
 use crate::config::{self, Balancer};
 use crate::telemetry::checks::CheckCounters;
 
@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     pub names: Arc<Names>,
     /// What it carries, whatever its settings and hosts become.
     pub limits: Arc<Limits>,
+    /// What hosts have carried that it no longer has.
+    pub departed: Arc<Departed>,
     /// What its health check counted, likewise.
     pub checks: Arc<CheckCounters>,
     /// Told when settings or hosts have become others; a turn of health is no news here.
@@ -37,6 +39,7 @@ impl Snapshot {
             names: Arc::new(names),
             settings,
             limits: Arc::default(),
+            departed: Arc::default(),
             checks: Arc::default(),
             renewed: Arc::new(watch::Sender::new(())),
         }
@@ -47,6 +50,7 @@ impl Snapshot {
         let names = self.names.of(&settings);
         let hosts = self.hosts.with_hosts(&names.expand(&settings));
         Self {
+            departed: self.departed(&hosts),
             hosts: Arc::new(ruled(hosts, &settings)),
             names: Arc::new(names),
             settings,
@@ -64,6 +68,7 @@ impl Snapshot {
             false => Arc::new(self.hosts.with_hosts(&expanded)),
         };
         Self {
+            departed: self.departed(&hosts),
             hosts,
             names: Arc::new(names),
             ..self.copy()
@@ -73,6 +78,7 @@ impl Snapshot {
     /// The same cluster with other hosts.
     pub(super) fn with_hosts(&self, hosts: HostSet) -> Self {
         Self {
+            departed: self.departed(&hosts),
             hosts: Arc::new(hosts),
             ..self.copy()
         }
@@ -90,12 +96,19 @@ impl Snapshot {
         })
     }
 
+    /// What has gone once the hosts are these.
+    fn departed(&self, hosts: &HostSet) -> Arc<Departed> {
+        let after = self.departed.after(&self.hosts, hosts);
+        after.map_or_else(|| Arc::clone(&self.departed), Arc::new)
+    }
+
     fn copy(&self) -> Self {
         Self {
             settings: Arc::clone(&self.settings),
             hosts: Arc::clone(&self.hosts),
             names: Arc::clone(&self.names),
             limits: Arc::clone(&self.limits),
+            departed: Arc::clone(&self.departed),
             checks: Arc::clone(&self.checks),
             renewed: Arc::clone(&self.renewed),
         }

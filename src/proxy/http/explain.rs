@@ -3,6 +3,7 @@
 //! It goes the way of a served request, [`Table::find`] and the changes of its head included, and
 //! stops before a host is asked for. Stream filters are named and not asked: they may act.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -244,6 +245,10 @@ impl Site for Nowhere {
 
     fn addresses(&self) -> Addresses {
         self.0
+    }
+
+    fn original_destination(&self) -> Option<SocketAddr> {
+        None
     }
 }
 

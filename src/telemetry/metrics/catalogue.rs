@@ -48,6 +48,7 @@ pub static CLUSTER: Table = Table {
         REQUEST_DURATION_TIME_TOTAL,
         RESPONSE_SUCCESS,
         RESPONSE_FAILED,
+        REQUEST_FAILURE_EJECT,
         gauge("hosts", "Hosts of the cluster. Not in MOSN."),
         gauge("hosts_healthy", "Hosts that may be chosen. Not in MOSN."),
     ],
@@ -77,8 +78,35 @@ pub static HOST: Table = Table {
     ],
 };
 
+/// What is counted of health checks, by the names of their services.
+pub static HEALTH_CHECK: Table = Table {
+    kind: "healthcheck",
+    labels: &["service"],
+    metrics: &[
+        counter("attempt", "Probes begun."),
+        counter("success", "Probes that passed."),
+        counter("failure", "Probes that failed."),
+        counter(
+            "active_failure",
+            "Probes that failed because the host refused, or answered so.",
+        ),
+        counter(
+            "network_failure",
+            "Probes that failed because no answer came in time.",
+        ),
+        counter(
+            "inconclusive",
+            "Probes that could not be made for want of descriptors, say. Not in MOSN.",
+        ),
+        gauge(
+            "healty",
+            "Hosts that the check finds healthy. The misspelling is MOSN's.",
+        ),
+    ],
+};
+
 /// Every table, in the order in which they are written.
-pub static TABLES: [&Table; 4] = [&GLOBAL, &LISTENER, &CLUSTER, &HOST];
+pub static TABLES: [&Table; 5] = [&GLOBAL, &LISTENER, &CLUSTER, &HOST, &HEALTH_CHECK];
 
 const DOWNSTREAM: &[Metric] = &[
     counter("connection_total", "Connections accepted."),
@@ -154,6 +182,10 @@ const REQUEST_LOCAL_RESET: Metric = counter(
 );
 const REQUEST_REMOTE_RESET: Metric =
     counter("request_remote_reset", "Requests that the host cut off.");
+const REQUEST_FAILURE_EJECT: Metric = counter(
+    "request_failure_eject",
+    "Times that a host was ejected because its work failed.",
+);
 const REQUEST_TIMEOUT: Metric = counter(
     "request_timeout",
     "Requests that were not answered in time.",

@@ -8,7 +8,7 @@ mod object;
 mod page;
 mod process;
 
-pub use catalogue::{CLUSTER, GLOBAL, HOST, LISTENER, TABLES};
+pub use catalogue::{CLUSTER, GLOBAL, HEALTH_CHECK, HOST, LISTENER, TABLES};
 pub use histogram::{Distribution, Histogram};
 pub use manual::{manual, names};
 pub use matcher::StatsMatcher;
