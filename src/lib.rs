@@ -81,7 +81,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use crate::actor::root;
 pub use crate::actor::root::Charge;
 use crate::actor::root::Want;
 pub use crate::actor::root::{
@@ -90,6 +89,7 @@ pub use crate::actor::root::{
 pub use crate::actor::subscribers::{HealthTurned, Subscription};
 pub use crate::actor::upgrade::{Inheritance, Launch, Launched, Launcher, Upgrades, inherit};
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
+use crate::actor::{admin, root};
 pub use crate::cluster::{Health, Reason};
 pub use crate::config::{Change, Configuration, HostAddress, Plan};
 use crate::filter::Registry;
@@ -117,6 +117,7 @@ pub struct Proxy {
     keeping: Keeping,
     upgrades: Option<Upgrades>,
     inheritance: Option<Inheritance>,
+    admin: Option<admin::Options>,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -139,6 +140,7 @@ impl Default for Proxy {
             keeping: Keeping::default(),
             upgrades: None,
             inheritance: None,
+            admin: None,
         }
     }
 }
@@ -231,6 +233,13 @@ impl Proxy {
         self
     }
 
+    /// Opens the HTTP door for administrators (default: there is none).
+    #[must_use]
+    pub fn admin(mut self, options: admin::Options) -> Self {
+        self.admin = Some(options);
+        self
+    }
+
     /// Starts the tree in the caller's actix system, on threads of its own but for the control
     /// actors, and applies the configuration, or a plan alone; when it returns, every listener accepts.
     ///
@@ -264,6 +273,7 @@ impl Proxy {
             keeping,
             upgrades,
             inheritance,
+            admin,
         } = self;
         let options = root::Options {
             workers,
@@ -276,6 +286,7 @@ impl Proxy {
             source,
             keeping,
             upgrades,
+            admin,
         };
         let (root, mut life) = root::start(options, inheritance)?;
         // Whoever drops this future drops the life with it.

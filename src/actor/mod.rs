@@ -3,6 +3,7 @@
 //! Who sends what to whom is one table, in `ARCHITECTURE.md`.
 
 mod acceptor;
+pub mod admin;
 mod checks;
 mod cluster;
 mod clusters;

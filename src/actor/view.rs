@@ -84,7 +84,7 @@ pub struct CheckView {
 }
 
 /// One host of a cluster.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct HostView {
     /// As the plan writes it.
     pub address: String,

@@ -28,8 +28,20 @@ pub enum Command {
     Start(Box<Start>),
     /// Stop a running proxy at once, by the pid file that its configuration leads to
     Stop(Stop),
-    /// Accepted for MOSN's sake; a later version will reload the configuration
-    Reload,
+    /// Make the running process read its configuration again, and say what changes
+    Reload(Reload),
+    /// Say what runs: listeners, clusters and their hosts
+    Status(Status),
+    /// Edit the running configuration
+    Change(Change),
+    /// List the versions that can be rolled back to
+    History(Place),
+    /// Make an earlier version run again
+    Rollback(Rollback),
+    /// Keep a change that waits to be confirmed
+    Confirm(Version<Place>),
+    /// Say how the configuration file differs from what runs; exits 1 if it does
+    Drift(Place),
     /// Have a running proxy start a new process that takes over from it
     Upgrade(Upgrade),
     /// Say everything that is wrong or doubtful in a configuration
@@ -39,7 +51,7 @@ pub enum Command {
     /// Run a proxy before three origins of its own, no file needed
     Demo(Demo),
     /// Print the version
-    Version(Version),
+    Version(Show),
     /// Print a completion script for a shell
     Completions {
         /// The shell that is to read it
@@ -70,6 +82,9 @@ pub struct Start {
     /// Settings that go before variables and the settings file.
     #[command(flatten)]
     pub settings: SettingsFlags,
+    /// Gates of MOSN; `auto_config=true` writes changes at run time back to the configuration file
+    #[arg(short = 'f', long, value_name = "NAME=BOOL,…", env = "FEATURE_GATES")]
+    pub feature_gates: Option<String>,
     /// Print each setting, its value and where it came from, and exit
     #[arg(long)]
     pub print_settings: bool,
@@ -129,8 +144,6 @@ pub struct MosnFlags {
     service_lables: Vec<String>,
     #[arg(long, alias = "domain", value_name = "NAME", env = "CLUSTER_DOMAIN")]
     cluster_domain: Vec<String>,
-    #[arg(short = 'f', long, value_name = "NAME=BOOL,…", env = "FEATURE_GATES")]
-    feature_gates: Option<String>,
     #[arg(long, alias = "pns", value_name = "NAME", env = "POD_NAMESPACE")]
     pod_namespace: Option<String>,
     #[arg(long, alias = "pn", value_name = "NAME", env = "POD_NAME")]
@@ -179,7 +192,6 @@ impl MosnFlags {
             ("service-meta", !self.service_meta.is_empty()),
             ("service-lables", !self.service_lables.is_empty()),
             ("cluster-domain", !self.cluster_domain.is_empty()),
-            ("feature-gates", self.feature_gates.is_some()),
             ("pod-namespace", self.pod_namespace.is_some()),
             ("pod-name", self.pod_name.is_some()),
             ("pod-ip", self.pod_ip.is_some()),
@@ -210,7 +222,7 @@ impl MosnFlags {
 }
 
 /// What Go's `strconv.ParseBool` takes.
-fn go_bool(text: &str) -> Result<bool, String> {
+pub(super) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -252,6 +264,90 @@ pub struct Upgrade {
     pub wait: bool,
 }
 
+/// Which running process is asked.
+#[derive(Args, Debug)]
+pub struct Place {
+    /// By the configuration that it runs.
+    #[command(flatten)]
+    pub config: Config,
+    /// Directory of its control socket, instead of the configuration's
+    #[arg(long, value_name = "DIR", env = "BANYAN_CONTROL_DIR")]
+    pub control_dir: Option<String>,
+}
+
+/// On which terms a change is made.
+#[derive(Args, Debug)]
+pub struct Terms {
+    /// Only say what it would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only if this version runs
+    #[arg(long, value_name = "VERSION")]
+    pub require_version: Option<u64>,
+    /// Roll back by itself unless confirmed within this time, as 30s
+    #[arg(long, value_name = "DURATION")]
+    pub confirm_within: Option<String>,
+}
+
+/// `reload`
+#[derive(Args, Debug)]
+pub struct Reload {
+    /// Of which process.
+    #[command(flatten)]
+    pub place: Place,
+    /// On which terms.
+    #[command(flatten)]
+    pub terms: Terms,
+}
+
+/// `status`
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Of which process.
+    #[command(flatten)]
+    pub place: Place,
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `change`
+#[derive(Args, Debug)]
+pub struct Change {
+    /// File with `{"edits": [...]}`; `-` is stdin
+    #[arg(value_name = "FILE")]
+    pub edits: PathBuf,
+    /// Of which process.
+    #[command(flatten)]
+    pub place: Place,
+    /// On which terms.
+    #[command(flatten)]
+    pub terms: Terms,
+}
+
+/// `rollback`
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// The version, as `history` lists it
+    pub version: u64,
+    /// Of which process.
+    #[command(flatten)]
+    pub place: Place,
+    /// On which terms.
+    #[command(flatten)]
+    pub terms: Terms,
+}
+
+/// A version of a process.
+#[derive(Args, Debug)]
+pub struct Version<P: Args> {
+    /// The version
+    pub version: u64,
+    /// Of which process.
+    #[command(flatten)]
+    pub place: P,
+}
+
 /// `check`
 #[derive(Args, Debug)]
 pub struct Check {
@@ -286,7 +382,7 @@ pub struct Demo {
 
 /// `version`
 #[derive(Args, Debug)]
-pub struct Version {
+pub struct Show {
     /// Print a JSON object
     #[arg(long)]
     pub json: bool,

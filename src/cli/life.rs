@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Fuse, FutureExt};
-use slog::{Logger, crit, info, warn};
+use slog::{Logger, crit, error, info, warn};
 
 use super::Exit;
 use super::signals::Signal;
@@ -40,6 +40,9 @@ pub(super) trait Tree {
 
     /// Starts a process that is to take over; the log says what becomes of it.
     async fn upgrade(&self);
+    /// Reads the configuration again and makes it run; says in words what changed, or everything that
+    /// is wrong.
+    async fn reload(&self, by: &str) -> Result<Vec<String>, String>;
 
     /// Waits until it has ended.
     async fn ended(&self) -> Result<(), Self::Failure>;
@@ -60,6 +63,7 @@ enum Effect {
     Stop,
     ReopenLogs,
     Upgrade,
+    Reload(&'static str),
     /// Nothing but saying so.
     Refuse(&'static str),
 }
@@ -67,7 +71,11 @@ enum Effect {
 fn effect(phase: Phase, signal: Signal) -> Effect {
     match (signal, phase) {
         (Signal::ReopenLogs, _) => Effect::ReopenLogs,
-        (Signal::Hangup, _) => Effect::Refuse("reload is not available yet: nothing changed"),
+        (Signal::Hangup, Phase::Running) => Effect::Reload("SIGHUP"),
+        (Signal::Edited, Phase::Running) => Effect::Reload("edit of the file"),
+        (Signal::Hangup | Signal::Edited, Phase::Ending) => {
+            Effect::Refuse("the process is ending: nothing is reloaded")
+        }
         (Signal::Upgrade, Phase::Running) => Effect::Upgrade,
         (Signal::Upgrade, Phase::Ending) => {
             Effect::Refuse("no upgrade: the process is about to end")
@@ -89,6 +97,7 @@ pub(super) async fn live(
     let mut phase = Phase::Running;
     let mut ended = pin!(tree.ended());
     let mut drain = pin!(Fuse::terminated());
+    let mut reload = pin!(Fuse::terminated());
     loop {
         let signal = tokio::select! {
             // A drain begins, and is reported, before anything else is looked at.
@@ -97,10 +106,17 @@ pub(super) async fn live(
                 report_drained(cut, log);
                 continue;
             }
+            done = &mut reload => {
+                report_reloaded(done, log);
+                continue;
+            }
             end = &mut ended => return farewell(end, log),
             signal = next_signal() => signal,
         };
-        info!(log, "signal {} received!", signal);
+        match signal {
+            Signal::Edited => info!(log, "{}", signal),
+            signal => info!(log, "signal {} received!", signal),
+        }
         let effect = effect(phase, signal);
         if matches!(effect, Effect::Drain | Effect::Stop) && phase == Phase::Running {
             phase = Phase::Ending;
@@ -114,6 +130,8 @@ pub(super) async fn live(
             }
             Effect::ReopenLogs => reopen_logs(),
             Effect::Upgrade => tree.upgrade().await,
+            // One that is under way may have read the file too early.
+            Effect::Reload(by) => reload.set(tree.reload(by).fuse()),
             Effect::Refuse(why) => warn!(log, "{}", why),
         }
     }
@@ -123,6 +141,22 @@ fn report_drained(cut: u64, log: &Logger) {
     match cut {
         0 => info!(log, "drained"),
         cut => warn!(log, "drain time is over: connections were cut"; "connections" => cut),
+    }
+}
+
+fn report_reloaded(done: Result<Vec<String>, String>, log: &Logger) {
+    match done {
+        Ok(changes) if changes.is_empty() => info!(log, "reloaded: nothing has changed"),
+        Ok(changes) => {
+            for change in changes {
+                info!(log, "reloaded: {}", change);
+            }
+        }
+        Err(why) => {
+            for line in why.lines() {
+                error!(log, "reload refused, nothing has changed: {}", line);
+            }
+        }
     }
 }
 
@@ -176,6 +210,11 @@ mod tests {
 
         async fn upgrade(&self) {
             self.told.borrow_mut().push("upgrade");
+        }
+
+        async fn reload(&self, _: &str) -> Result<Vec<String>, String> {
+            self.told.borrow_mut().push("reload");
+            Ok(Vec::new())
         }
 
         async fn ended(&self) -> Result<(), &'static str> {
@@ -243,7 +282,7 @@ mod tests {
             Signal::Quit,
         ];
         assert_eq!(life(&tree, &signals).await, (Exit::Normal, 1));
-        assert_eq!(*tree.told.borrow(), ["upgrade", "stop"]);
+        assert_eq!(*tree.told.borrow(), ["reload", "upgrade", "stop"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,11 +1,14 @@
 //! What only a process does: commands, signals, pid file, exit codes.
 
+mod admin;
 pub mod arguments;
 mod check;
+mod client;
 pub mod demo;
 mod exit;
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod gates;
 mod go_flags;
 mod life;
 mod limits;
@@ -14,21 +17,25 @@ mod memory;
 pub mod paths;
 pub mod pid_file;
 mod print;
+mod remote;
 pub mod settings;
 pub mod signals;
+mod source;
 mod start;
 mod stop;
 mod tree;
 mod upgrade;
+mod write_back;
 
 use std::ffi::OsString;
 use std::io;
 
 use clap::{CommandFactory, Parser};
 
-use self::arguments::{Command, Demo, Program, Version};
+use self::arguments::{Command, Demo, Program, Show};
 pub use self::check::check;
 pub use self::exit::Exit;
+pub use self::remote::{change, confirm, drift, history, reload, rollback, status};
 pub use self::start::start;
 pub use self::stop::stop;
 pub use self::upgrade::upgrade;
@@ -64,15 +71,6 @@ fn canonical_arguments() -> Vec<OsString> {
     go_flags::canonical(&program, "start", std::env::args_os())
 }
 
-/// `banyan reload`, which MOSN accepts and ignores.
-#[must_use]
-pub fn reload() -> Exit {
-    print::refuse(
-        &"reload is not available yet: nothing changed",
-        Exit::Normal,
-    )
-}
-
 /// `banyan demo`
 #[must_use]
 pub fn demo(arguments: &Demo) -> Exit {
@@ -90,7 +88,7 @@ pub fn demo(arguments: &Demo) -> Exit {
 
 /// `banyan version`
 #[must_use]
-pub fn version(arguments: &Version) -> Exit {
+pub fn version(arguments: &Show) -> Exit {
     let version = env!("CARGO_PKG_VERSION");
     if !arguments.json {
         return print::say(&format_args!("banyan version {version}\n"));

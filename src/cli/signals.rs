@@ -16,8 +16,10 @@ pub enum Signal {
     Quit,
     /// SIGUSR1: reopen log files.
     ReopenLogs,
-    /// SIGHUP: reload, once there is such a thing. Unhandled, it would end the process.
+    /// SIGHUP: read the configuration again.
     Hangup,
+    /// No signal: the configuration file was edited, and is watched.
+    Edited,
     /// SIGUSR2: start a process that takes over.
     Upgrade,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Signal {
             Self::Quit => "quit",
             Self::ReopenLogs => "user defined signal 1",
             Self::Hangup => "hangup",
+            Self::Edited => "configuration file edited",
             Self::Upgrade => "user defined signal 2",
         })
     }

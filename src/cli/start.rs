@@ -5,22 +5,28 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use slog::{Logger, crit, debug, error, info, warn};
 use tokio::sync::watch;
 
+use super::admin::{self, Around, Binding};
 use super::arguments::Start;
+use super::gates::Gates;
 use super::life::{Stage, live};
 use super::paths::ControlPaths;
 use super::pid_file::PidFile;
 use super::settings::{self, Settings};
 use super::signals::Signals;
+use super::source::{ConfigurationFile, Watched};
 use super::upgrade::CommandLine;
+use super::write_back::{Gate, WriteBack};
 use super::{Exit, limits, logging, memory, print, tree, upgrade};
-use crate::Charge;
-use crate::config::{self, Diagnostics, Plan, Severity};
+use crate::config::{Configuration, Diagnostics, Severity};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
+use crate::{Charge, Inheritance, Upgrades};
 
 /// Runs a proxy until it ends.
 #[must_use]
@@ -58,21 +64,27 @@ fn boot(
         warn!(early, "{}", warning);
     }
     Stage::ParamsParsed.enter(early);
-    let file = &arguments.config.file;
-    info!(early, "load config from :  {}", file.display());
-    let (mut plan, diagnostics) = match load(file) {
-        Ok(loaded) => loaded,
+    let (gates, source) = match asked(arguments, settings) {
+        Ok(asked) => asked,
+        Err(why) => {
+            info!(early, "{}", why);
+            return Exit::Failed;
+        }
+    };
+    info!(early, "load config from :  {}", source.path.display());
+    let (configuration, diagnostics) = match source.read() {
+        Ok(read) => read,
         Err(diagnostics) => {
             close(early_log);
             upgrade::report(&diagnostics.to_text());
             return print::refuse(&diagnostics.to_text(), Exit::Failed);
         }
     };
-    settings.overrule(&mut plan.server);
-    let paths = ControlPaths::of(&absolute(file), &plan.server);
+    let server = configuration.plan().server.clone();
+    let paths = ControlPaths::of(&absolute(&source.path), &server);
     Stage::Initing.enter(early);
-    let output = logging::output(settings, &plan.server.log, &paths);
-    let started = logging::start_configured(settings, &plan.server.log, output.clone());
+    let output = logging::output(settings, &server.log, &paths);
+    let started = logging::start_configured(settings, &server.log, output.clone());
     let (log, handle) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -82,23 +94,14 @@ fn boot(
     };
     close(early_log);
     logging::adopt_process(&log, handle.level());
-    say_what_has_no_effect(&log, arguments, &diagnostics);
-    let access = AccessLogs::new(plan.server.log.roller, jiff::tz::TimeZone::system());
-    let logs = Logs {
-        log: &log,
-        handle: &handle,
-        access: &access,
+    say_what_has_no_effect(&log, arguments, &gates, &diagnostics);
+    let begun = Begun {
+        configuration,
+        source,
+        gates,
     };
-    let line = CommandLine::new(super::canonical_arguments(), file);
-    let life = || actix_rt::System::new().block_on(run(plan, settings, &paths, line, &logs));
-    // The panic hook has said where.
-    let panicked = |_| Err("the control thread panicked".to_owned());
-    let ended = catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(panicked);
-    if let Err(reason) = &ended {
-        crit!(log, "{}", reason);
-    }
-    // An output that is stuck has had its time.
-    let _flushed = access.close(CLOSE_DEADLINE);
+    let line = CommandLine::new(super::canonical_arguments(), &begun.source.path);
+    let ended = proceed(begun, settings, &paths, line, (&log, &handle));
     close(&handle);
     match ended {
         Ok(exit) => exit,
@@ -108,6 +111,44 @@ fn boot(
     }
 }
 
+/// What the command line asks for beside settings: gates, and a file.
+fn asked(
+    arguments: &Start,
+    settings: &Settings,
+) -> Result<(Gates, Arc<ConfigurationFile>), String> {
+    let gates = Gates::parse(arguments.feature_gates.as_deref().unwrap_or_default())?;
+    let path = arguments.config.file.clone();
+    let settings = settings.clone();
+    Ok((gates, Arc::new(ConfigurationFile { path, settings })))
+}
+
+/// Runs the tree in an actix system of its own, until its last line is written.
+fn proceed(
+    begun: Begun,
+    settings: &Settings,
+    paths: &ControlPaths,
+    line: CommandLine,
+    (log, handle): (&Logger, &LogHandle),
+) -> Result<Exit, String> {
+    let roller = begun.configuration.plan().server.log.roller;
+    let access = AccessLogs::new(roller, jiff::tz::TimeZone::system());
+    let logs = Logs {
+        log,
+        handle,
+        access: &access,
+    };
+    let life = || actix_rt::System::new().block_on(run(begun, settings, paths, line, &logs));
+    // The panic hook has said where.
+    let panicked = |_| Err("the control thread panicked".to_owned());
+    let ended = catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(panicked);
+    if let Err(reason) = &ended {
+        crit!(log, "{}", reason);
+    }
+    // An output that is stuck has had its time.
+    let _flushed = access.close(CLOSE_DEADLINE);
+    ended
+}
+
 /// Where a running process writes.
 struct Logs<'l> {
     log: &'l Logger,
@@ -115,9 +156,60 @@ struct Logs<'l> {
     access: &'l AccessLogs,
 }
 
+/// What a process runs.
+struct Begun {
+    configuration: Configuration,
+    source: Arc<ConfigurationFile>,
+    gates: Gates,
+}
+
+impl Begun {
+    /// What the tree is started with.
+    fn options(
+        self,
+        settings: &Settings,
+        paths: &ControlPaths,
+        logs: &Logs<'_>,
+        upgrades: Option<Upgrades>,
+        inheritance: Option<Inheritance>,
+    ) -> Result<(Configuration, tree::Options), String> {
+        let log = logs.log;
+        let server = self.configuration.plan().server.clone();
+        let named = settings.log_output.as_ref().or(server.log.path.as_ref());
+        let around = Around {
+            gates: self.gates,
+            variables: admin::shown_variables(settings),
+            output: named.map_or_else(|| paths.log.display().to_string(), String::clone),
+            enabled: AtomicUsize::new(logs.handle.level().as_usize()),
+            log: logs.handle.clone(),
+        };
+        let (configuration, keeping) = self.source.begin(self.configuration, log);
+        let logs_of_tree = paths.log.parent().unwrap_or_else(|| Path::new("/"));
+        // A predecessor lets go of the address when this process has proved itself.
+        let binding = match inheritance {
+            Some(_) => Binding::WhenFree,
+            None => Binding::Now,
+        };
+        let address = server.admin.as_deref().map(|address| (address, binding));
+        let options = tree::Options {
+            workers: limits::workers(server.workers),
+            max_connections: limits::connections(settings.max_connections, log),
+            drain_time: settings.drain_time,
+            access: logs.access.clone(),
+            log_directory: logs_of_tree.to_owned(),
+            admin: admin::open(settings, address, paths, around, log)?,
+            source: self.source,
+            keeping,
+            upgrades,
+            inheritance,
+        };
+        Ok((configuration, options))
+    }
+}
+
 /// Runs the tree; an error is why there never was one.
 async fn run(
-    plan: Plan,
+    begun: Begun,
     settings: &Settings,
     paths: &ControlPaths,
     line: CommandLine,
@@ -129,48 +221,61 @@ async fn run(
         Signals::listen().map_err(|error| format!("cannot handle signals: {error}"))?;
     #[cfg(feature = "fault-injection")]
     super::fault::arm_upgrade();
-    let upgrades = upgrade::upgrades(&plan.server, settings, paths, line);
+    let upgrades = upgrade::upgrades(&begun.configuration.plan().server, settings, paths, line);
     let inheritance = match upgrade::inherit(upgrades.as_ref(), log).await {
         Ok(inheritance) => inheritance,
         Err(exit) => return Ok(exit),
     };
     let is_successor = inheritance.is_some();
     Stage::Starting.enter(log);
-    let log_directory = paths.log.parent().unwrap_or_else(|| Path::new("/"));
-    let options = tree::Options {
-        workers: limits::workers(plan.server.workers),
-        max_connections: limits::connections(settings.max_connections, log),
-        drain_time: settings.drain_time,
-        access: logs.access.clone(),
-        log_directory: log_directory.to_owned(),
-        upgrades,
-        inheritance,
+    let gate = match begun.gates.auto_config() {
+        true => Gate::Open,
+        false => Gate::Shut,
     };
-    let tree = match tree::start(plan, options, log).await {
+    let source = Arc::clone(&begun.source);
+    let options = begun.options(settings, paths, logs, upgrades, inheritance);
+    let started = match options {
+        Ok((configuration, options)) => {
+            let started = tree::start(configuration, options, log).await;
+            started.map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error),
+    };
+    let tree = match started {
         Ok(tree) => tree,
         Err(error) if is_successor => return Ok(upgrade::failed(&error, 4, log)),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error),
     };
     let pid_file = RefCell::new(None);
     let in_charge = keep_pid_file(tree.charge(), &pid_file, paths, log);
     #[cfg(feature = "fault-injection")]
     super::fault::inject();
-    let next_signal = async || signals.next().await;
+    let mut watched = Watched::new(&source.path, settings.watch_config);
+    let next_signal = async || {
+        tokio::select! {
+            biased;
+            signal = signals.next() => signal,
+            edited = watched.edited() => edited,
+        }
+    };
     let reopen = || {
         logs.handle.reopen();
         logs.access.reopen();
     };
     let life = live(&tree, next_signal, settings.drain_time, log, reopen);
+    let mut write_back = WriteBack::new(tree.clone(), source.path.clone(), gate, log.clone());
     let exit = tokio::select! {
         biased;
         never = in_charge => match never {},
         exit = life => exit,
         never = memory::tend() => match never {},
+        never = write_back.run() => match never {},
     };
-    Ok(match tree.superseded() {
-        Some(why) => upgrade::failed(&why, 4, log),
-        None => exit,
-    })
+    if let Some(why) = tree.superseded() {
+        return Ok(upgrade::failed(&why, 4, log));
+    }
+    write_back.write().await;
+    Ok(exit)
 }
 
 /// Writes the pid file whenever this process is the one in charge: one that could not start, or
@@ -193,21 +298,20 @@ async fn keep_pid_file(
     }
 }
 
-/// The plan of a file and what is doubtful in it, or everything that is wrong with it.
-fn load(file: &Path) -> Result<(Plan, Diagnostics), Diagnostics> {
-    let loaded = config::load(file);
-    match loaded.plan {
-        Some(plan) => Ok((plan, loaded.diagnostics)),
-        None => Err(loaded.diagnostics),
-    }
-}
-
 /// The path from the root; the current directory is gone when there is none.
 pub(super) fn absolute(file: &Path) -> PathBuf {
     std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
-fn say_what_has_no_effect(log: &Logger, arguments: &Start, diagnostics: &Diagnostics) {
+fn say_what_has_no_effect(
+    log: &Logger,
+    arguments: &Start,
+    gates: &Gates,
+    diagnostics: &Diagnostics,
+) {
+    for gate in gates.idle() {
+        warn!(log, "[feature gate] feature {} opens nothing here", gate);
+    }
     for flag in arguments.mosn.given() {
         debug!(log, "flag --{} is accepted and has no effect", flag);
     }

@@ -1,12 +1,15 @@
 //! The tree as the process' life sees it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slog::Logger;
 
 use super::life::Tree;
-use crate::config::Plan;
+use crate::actor::admin;
+use crate::actor::root::{Keeping, Source, Terms};
+use crate::config::Configuration;
 use crate::telemetry::access_log::AccessLogs;
 use crate::{ApplyError, Failure, Inheritance, Proxy, ProxyHandle, Upgrades};
 
@@ -19,11 +22,14 @@ pub(super) struct Options {
     pub(super) log_directory: PathBuf,
     pub(super) upgrades: Option<Upgrades>,
     pub(super) inheritance: Option<Inheritance>,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) keeping: Keeping,
+    pub(super) admin: admin::Options,
 }
 
 /// Starts the tree; when it returns, every listener accepts.
 pub(super) async fn start(
-    plan: Plan,
+    configuration: Configuration,
     options: Options,
     log: &Logger,
 ) -> Result<ProxyHandle, ApplyError> {
@@ -33,12 +39,15 @@ pub(super) async fn start(
         .drain_time(options.drain_time)
         .access_logs(options.access)
         .log_directory(options.log_directory)
-        .logger(log.clone());
+        .logger(log.clone())
+        .source(options.source)
+        .keeping(options.keeping)
+        .admin(options.admin);
     let proxy = match options.upgrades {
         Some(upgrades) => proxy.upgrades(upgrades, options.inheritance),
         None => proxy,
     };
-    proxy.run(plan).await
+    proxy.run(configuration).await
 }
 
 impl Tree for ProxyHandle {
@@ -55,6 +64,18 @@ impl Tree for ProxyHandle {
     async fn upgrade(&self) {
         // Whoever signals reads the log, where it says why.
         let _ = Self::upgrade(self).await;
+    }
+
+    async fn reload(&self, by: &str) -> Result<Vec<String>, String> {
+        let terms = Terms {
+            by: by.into(),
+            ..Terms::default()
+        };
+        match Self::reload(self, terms).await {
+            Ok(outcome) => Ok(outcome.summary.changes),
+            Err(ApplyError::Source(found)) => Err(found.to_text()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     async fn ended(&self) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -159,6 +159,18 @@ pub fn bind(address: &Address, workers: usize) -> Result<Vec<Arc<Listening>>, Bi
     })
 }
 
+/// Listens on a unix socket that this user alone can open.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn bind_private(path: &Path) -> Result<Listening, BindError> {
+    bind_unix_as(path, Some(0o600)).map_err(|source| BindError {
+        address: path.display().to_string(),
+        source,
+    })
+}
+
 fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Vec<Arc<Listening>>> {
     // With SO_REUSEPORT alone a second process of the same user would silently take half of the
     // connections. So the first socket is bound without, which fails where anyone listens, and
@@ -201,10 +213,18 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
 /// Binds a name of its own beside `path` and renames it over: at every moment either the old
 /// socket or the new one is there.
 fn bind_unix(path: &Path) -> io::Result<Listening> {
+    bind_unix_as(path, None)
+}
+
+fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Listening> {
     refuse_if_accepted_on(path)?;
     let socket = unix_socket()?;
     let fresh = Fresh::beside(path);
     socket.bind(&SockAddr::unix(&fresh.0)?)?;
+    if let Some(mode) = mode {
+        // Before it listens: nobody has connected until then.
+        fs::set_permissions(&fresh.0, fs::Permissions::from_mode(mode))?;
+    }
     socket.listen(BACKLOG)?;
     let file = SocketFile::at(&fresh.0, path)?;
     fs::rename(&fresh.0, path)?;

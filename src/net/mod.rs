@@ -19,7 +19,7 @@ pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
 pub use control::{Control, DirectoryLock, is_anyone_in_charge};
 pub use handover::{Peer, Received, Talk, TalkError};
 pub use legacy::{Claimed, Legacy, address, place};
-pub use listen::{BindError, Listening, bind};
+pub use listen::{BindError, Listening, bind, bind_private};
 pub use lookout::Lookout;
 pub use pipe::{Pipe, PipePool};
 pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slack_bytes};

@@ -120,7 +120,7 @@ fn a_doubtful_configuration_is_refused_by_strictness_only() {
 fn mosns_variables_and_flags_are_accepted() {
     let variables = [
         ("SERVICE_META", "a:b,c:d"),
-        ("FEATURE_GATES", "x=true"),
+        ("FEATURE_GATES", "XdsMtlsEnable=true"),
         ("MOSN_CONFIG", "/nonexistent/mosn.json"),
         ("LOG_LEVEL", "loud"),
     ];

@@ -28,11 +28,11 @@ fn every_stop_signal_ends_in_zero_without_a_pid_file() {
 }
 
 #[test]
-fn signals_of_later_versions_do_not_end_it() {
+fn signals_that_change_nothing_do_not_end_it() {
     let home = Home::new();
     let mut process = home.started();
     process.signal(Signal::SIGHUP);
-    process.says("reload is not available yet: nothing changed");
+    process.says("reloaded: nothing has changed");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.code(), Some(0));
 }

@@ -1,5 +1,6 @@
 //! The binary, from outside: command line, exit codes, signals, logs, and the report's run.
 
+mod admin;
 mod check;
 mod cli;
 mod descriptors;
@@ -8,6 +9,7 @@ mod drain;
 mod faults;
 mod health;
 mod home;
+mod http;
 mod life;
 mod logs;
 mod peers;

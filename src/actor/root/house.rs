@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -14,12 +14,14 @@ use super::fit::{EventLogs, event_logs, fit};
 use super::steps::Steps;
 use super::upgrade::Succession;
 use super::{ApplyError, Options, Running, totals};
+use crate::actor::admin::{self, Published};
 use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
 use crate::actor::metrics::Counts;
 use crate::actor::resolvers;
+use crate::actor::root;
 use crate::actor::routers::{self, Tables};
 use crate::actor::slot::Slot;
 use crate::actor::subscribers::Subscribers;
@@ -48,6 +50,10 @@ pub(super) struct House {
     /// How many more changes may wait.
     pub(super) queue: Semaphore,
     pub(super) state: Rc<Cell<State>>,
+    /// Its number, published.
+    pub(super) state_number: Arc<AtomicU8>,
+    /// Whether the admin door is this process', published.
+    pub(super) admin_open: watch::Sender<bool>,
     /// How many connections were left when the tree began to stop; `None` before that.
     pub(super) left: watch::Sender<Option<u64>>,
     /// How many more connections the process takes.
@@ -107,6 +113,8 @@ impl House {
             ledger: RefCell::new(Ledger::new(options.keeping.base)),
             queue: Semaphore::new(QUEUE),
             state,
+            state_number: Arc::new(AtomicU8::new(State::Starting.number())),
+            admin_open: watch::Sender::new(true),
             left: watch::Sender::new(None),
             admission: Arc::new(Semaphore::new(options.max_connections)),
             options,
@@ -140,7 +148,7 @@ impl House {
 
     /// The tree as data. The order is that of dependency: whoever is asked starts before those
     /// who ask, and what accepts from the world starts last and stops first.
-    pub(super) fn specs(&self) -> Vec<ChildSpec> {
+    pub(super) fn specs(&self, door: root::Handle) -> Vec<ChildSpec> {
         let Options {
             workers,
             drain_time,
@@ -168,6 +176,7 @@ impl House {
         let inherited = Rc::clone(&self.succession.inherited);
         let (doors, subtree) = (self.workers.clone(), supervisor::Slot::<View>::default());
         let (threads, filled) = (self.threads.clone(), subtree.clone());
+        let admin = self.admin(door);
         let mut specs = vec![
             ChildSpec::permanent("logger", move || {
                 logger::start(log.clone(), access.clone(), &logger)
@@ -188,7 +197,48 @@ impl House {
             .shutdown(Shutdown::Drain(FAREWELL)),
         ];
         specs.extend(self.succession.spec());
+        specs.extend(admin);
         specs
+    }
+
+    /// The admin door, if there is one. It is never started again by this supervisor: it has one
+    /// of its own, and when that gives up, the proxy goes on without it.
+    fn admin(&self, root: root::Handle) -> Option<ChildSpec> {
+        let options = self.options.admin.clone()?;
+        let published = Published {
+            shelf: self.shelf.clone(),
+            board: self.board.clone(),
+            state: Arc::clone(&self.state_number),
+            open: self.admin_open.subscribe(),
+        };
+        let log = self.options.log.clone();
+        let subtree = supervisor::Slot::<View>::default();
+        let filled = subtree.clone();
+        let start = move || {
+            let (options, root) = (options.clone(), root.clone());
+            admin::start(
+                options,
+                root,
+                published.clone(),
+                log.clone(),
+                filled.clone(),
+            )
+        };
+        Some(ChildSpec::starting("admin", Restart::Temporary, start).supervisor(subtree))
+    }
+
+    /// Publishes where the lifecycle is. Once a successor has the word, the admin door is its own.
+    pub(super) fn publish_state(&self, state: State) {
+        self.state_number.store(state.number(), Ordering::Relaxed);
+        match state {
+            State::Probation { .. } | State::Committing { .. } | State::Leaving { .. } => {
+                self.admin_open.send_replace(false);
+            }
+            State::Running => {
+                self.admin_open.send_replace(true);
+            }
+            _ => {}
+        }
     }
 
     fn clusters_spec(&self) -> ChildSpec {

@@ -157,7 +157,9 @@ impl Journal {
 ///
 /// When it cannot be written; then the old one stays.
 pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let beside = path.with_extension("tmp");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
     let written = (|| {
         // A file that a crash left behind has its own mode.
         let _none = fs::remove_file(&beside);
@@ -235,7 +237,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let journal = Journal::new(home.path().to_owned(), 3);
         journal.record(&entry(1), 7, &document(1)).unwrap();
-        fs::write(home.path().join("0000000002.tmp"), "{").unwrap();
+        fs::write(home.path().join("0000000002.json.tmp"), "{").unwrap();
         assert_eq!(journal.latest().unwrap().unwrap().version, 1);
         fs::write(home.path().join("0000000002.json"), "{").unwrap();
         assert!(journal.latest().is_err());

@@ -28,6 +28,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::actor::admin;
 use crate::actor::clusters::{self, Assign, HealthTurned};
 use crate::actor::metrics::Counts;
 use crate::actor::subscribers::{self, Subscription};
@@ -77,6 +78,8 @@ pub struct Options {
     pub keeping: Keeping,
     /// How the process is upgraded; without it, not at all.
     pub upgrades: Option<Upgrades>,
+    /// The HTTP door for administrators; none without.
+    pub admin: Option<admin::Options>,
 }
 
 /// Where accepted changes are kept, and over what.
@@ -244,6 +247,7 @@ impl Root {
             slog::info!(self.house.options.log, "state changed to {number}"; "tag" => "stagemanager");
         }
         self.house.state.set(state);
+        self.house.publish_state(state);
         let effects = effects
             .into_iter()
             .filter_map(|effect| self.carry_out(effect, ctx))
@@ -288,7 +292,14 @@ impl Actor for Root {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let log = self.house.options.log.clone();
-        let (handle, life) = supervisor::start("banyan", POLICY, self.house.specs(), log);
+        let charge = self.house.succession.charge.subscribe();
+        let door = Handle(
+            ctx.address(),
+            Arc::clone(&self.house.running),
+            charge,
+            self.house.counts(),
+        );
+        let (handle, life) = supervisor::start("banyan", POLICY, self.house.specs(door), log);
         self.house.tree.fill(handle.view());
         self.hear_of_upgrades(ctx);
         let (tree, house) = (Rc::clone(&self.tree), Rc::clone(&self.house));

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use config::{ConfigError, Map, Source, Value};
 
-use super::{Foreign, SETTINGS, Setting, suggestion};
+use super::keys::{Foreign, SETTINGS, Setting};
+use super::suggestion;
 use crate::cli::arguments::SettingsFlags;
 
 /// What our variables begin with.

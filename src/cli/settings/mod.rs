@@ -1,8 +1,10 @@
 //! The daemon's own settings, which no MOSN configuration has: defaults, then an optional JSON
 //! file, then variables, then flags; each value knows where it came from.
 
+mod keys;
 mod layer;
 mod table;
+mod values;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,106 +13,36 @@ use std::time::Duration;
 use config::{ConfigError, File, FileFormat, Value, ValueKind};
 use slog::FilterLevel;
 
+use self::keys::{Foreign, SETTINGS, Setting};
 use self::layer::{Layer, variables};
+use self::values::{format, keep, level, list, path, role, seconds, watch, workers};
 use super::arguments::SettingsFlags;
+use crate::actor::admin::Role;
 use crate::config::{Server, Workers};
 use crate::telemetry::log::Format;
 
 /// The variable by which a process that is started to take over is told from whom.
 pub(super) const PREDECESSOR: &str = "BANYAN_PREDECESSOR";
 
-/// One setting: its key, and how it is named elsewhere.
-struct Setting {
-    /// Its key in the file; `BANYAN_` and it in capitals is its variable.
-    key: &'static str,
-    /// Its flag, if it has one.
-    flag: Option<&'static str>,
-    /// A variable that MOSN or Go have for it. `BANYAN_…` goes before it.
-    foreign_variable: Option<&'static str>,
-    /// Whether only flags and foreign variables set it.
-    foreign: Foreign,
-    /// Its default as text; empty is what the configuration says.
-    default: &'static str,
-    /// What it accepts, for errors.
-    accepts: &'static str,
-}
-
-/// Whether a setting is one of ours.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Foreign {
-    /// It has a key in the file and a `BANYAN_` variable.
-    No,
-    /// It is a MOSN flag that works otherwise than our setting of that name.
-    Yes,
-}
-
-const fn setting(key: &'static str, default: &'static str, accepts: &'static str) -> Setting {
-    Setting {
-        key,
-        flag: None,
-        foreign_variable: None,
-        foreign: Foreign::No,
-        default,
-        accepts,
-    }
-}
-
-const LEVELS: &str = "trace, debug, info, warning, error, critical or off";
-
-/// Every setting, in the order in which they are printed.
-const SETTINGS: [Setting; 11] = [
-    Setting {
-        flag: Some("control-dir"),
-        ..setting("control_dir", "", "a directory")
-    },
-    Setting {
-        flag: Some("drain-time-s"),
-        ..setting("drain_time_s", "600", "seconds as a whole number")
-    },
-    setting("log_format", "mosn", "mosn, json or journald"),
-    setting("log_level", "", LEVELS),
-    Setting {
-        flag: Some("log-level"),
-        foreign_variable: Some("LOG_LEVEL"),
-        foreign: Foreign::Yes,
-        ..setting("log_level_limit", "", LEVELS)
-    },
-    Setting {
-        flag: Some("log-output"),
-        ..setting(
-            "log_output",
-            "",
-            "stderr, stdout, syslog, syslog+tcp://host:port or a file",
-        )
-    },
-    Setting {
-        flag: Some("max-connections"),
-        ..setting(
-            "max_connections",
-            "0",
-            "a whole number; 0 is as many as descriptors allow",
-        )
-    },
-    Setting {
-        flag: Some("pid-file"),
-        ..setting("pid_file", "", "a file")
-    },
-    setting("upgrade_probation_s", "3", "seconds as a whole number"),
-    setting("upgrade_timeout_s", "30", "seconds as a whole number"),
-    Setting {
-        flag: Some("workers"),
-        foreign_variable: Some("GOMAXPROCS"),
-        ..setting("workers", "", "auto, or a whole number from 1 to 1024")
-    },
-];
-
 /// The daemon's own settings. `None` leaves the matter to the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Variables of the environment that the admin API may show.
+    pub admin_env: Vec<String>,
+    /// Names by which the admin address may be called, besides addresses and this machine's name.
+    pub admin_hosts: Vec<String>,
+    /// What a peer on this machine may do to the admin address without a token (default: write).
+    pub admin_loopback: Option<Role>,
+    /// What any other peer may do without a token (default: read).
+    pub admin_remote: Option<Role>,
+    /// The tokens of the admin address.
+    pub admin_token_file: Option<PathBuf>,
     /// Directory of the control sockets.
     pub control_dir: Option<PathBuf>,
     /// How long SIGTERM waits for connections to end (default 600 s).
     pub drain_time: Duration,
+    /// Whether changes at run time are kept (default: no).
+    pub keep_changes: KeepChanges,
     /// How log lines are written (default: as MOSN writes them).
     pub log_format: Format,
     /// The most verbose level that is written.
@@ -129,8 +61,32 @@ pub struct Settings {
     /// How long a successor may take until it accepts, and how long it waits for its predecessor
     /// (default 30 s).
     pub upgrade_timeout: Duration,
+    /// Whether an edit of the configuration file reloads it (default: it does not).
+    pub watch_config: Watch,
     /// Worker threads.
     pub workers: Option<Workers>,
+}
+
+/// Whether changes at run time are kept on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepChanges {
+    /// They end with the process, as in MOSN.
+    #[default]
+    No,
+    /// They can be gone back to, also by the next process.
+    History,
+    /// The next process starts with them, too.
+    Restart,
+}
+
+/// Whether a file is watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watch {
+    /// Nobody looks.
+    #[default]
+    No,
+    /// It is looked at once a second.
+    Yes,
 }
 
 /// Settings, and what led to them.
@@ -287,8 +243,18 @@ impl Settings {
         let values = Values(values);
         let limit = values.read("log_level_limit", level);
         Ok(Self {
+            admin_env: values.read("admin_env", list)?.unwrap_or_default(),
+            admin_hosts: values.read("admin_hosts", list)?.unwrap_or_default(),
+            admin_loopback: values.read("admin_loopback", role)?.flatten(),
+            admin_remote: values
+                .read("admin_remote", |text| {
+                    role(text).filter(|role| *role != Some(Role::Write))
+                })?
+                .flatten(),
+            admin_token_file: values.read("admin_token_file", path)?,
             control_dir: values.read("control_dir", path)?,
             drain_time: values.read("drain_time_s", seconds)?.unwrap_or_default(),
+            keep_changes: values.read("keep_changes", keep)?.unwrap_or_default(),
             log_format: values.read("log_format", format)?.unwrap_or_default(),
             log_level: values.read("log_level", level)?,
             log_level_limit: limit
@@ -309,6 +275,7 @@ impl Settings {
             upgrade_timeout: values
                 .read("upgrade_timeout_s", seconds)?
                 .unwrap_or_default(),
+            watch_config: values.read("watch_config", watch)?.unwrap_or_default(),
             workers: values.read("workers", workers)?,
         })
     }
@@ -345,50 +312,6 @@ impl Values<'_> {
                 .find(|s| s.key == key)
                 .map_or("", |s| s.accepts),
         })
-    }
-}
-
-fn path(text: &str) -> Option<PathBuf> {
-    Some(text.into())
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    text.parse()
-        .ok()
-        .map(|seconds: u32| Duration::from_secs(seconds.into()))
-}
-
-fn format(text: &str) -> Option<Format> {
-    match text {
-        "mosn" => Some(Format::Mosn),
-        "json" => Some(Format::Json),
-        "journald" => Some(Format::Journald),
-        _ => None,
-    }
-}
-
-/// `off` leaves what ends the process, as in MOSN.
-fn level(text: &str) -> Option<FilterLevel> {
-    match text {
-        "trace" => Some(FilterLevel::Trace),
-        "debug" => Some(FilterLevel::Debug),
-        "info" => Some(FilterLevel::Info),
-        "warning" => Some(FilterLevel::Warning),
-        "error" => Some(FilterLevel::Error),
-        "critical" | "off" => Some(FilterLevel::Critical),
-        _ => None,
-    }
-}
-
-fn workers(text: &str) -> Option<Workers> {
-    match text {
-        "auto" => Some(Workers::Auto),
-        number => {
-            let number = number.parse().ok()?;
-            (1..=1024)
-                .contains(&number)
-                .then_some(Workers::Fixed(number))
-        }
     }
 }
 

@@ -1,3 +1,4 @@
+use super::keys::LEVELS;
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -29,6 +30,13 @@ fn origin(loaded: &Loaded, key: &str) -> String {
 fn without_sources_everything_is_default_or_the_configurations() {
     let loaded = load(&SettingsFlags::default(), []).unwrap();
     let expected = Settings {
+        admin_env: Vec::new(),
+        admin_hosts: Vec::new(),
+        admin_loopback: Some(Role::Write),
+        admin_remote: Some(Role::Read),
+        admin_token_file: None,
+        keep_changes: KeepChanges::No,
+        watch_config: Watch::No,
         control_dir: None,
         drain_time: Duration::from_secs(600),
         log_format: Format::Mosn,

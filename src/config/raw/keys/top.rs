@@ -22,7 +22,7 @@ pub(crate) static TOP: Schema = Schema {
         later("dynamic_resources", Shape::Free),
         later("static_resources", Shape::Free),
         later("node", Shape::Free),
-        later("admin", Shape::Object(&ADMIN)),
+        now("admin", Shape::Object(&ADMIN)),
         later_if("pprof", Shape::Object(&PPROF), "debug"),
         now("pid", Shape::Text),
         now("uds_dir", Shape::Text),

@@ -1,0 +1,255 @@
+//! The admin door of a process: its sockets, its tokens, and what it may ask of the process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use slog::{FilterLevel, Logger, info, warn};
+
+use super::gates::Gates;
+use super::paths::ControlPaths;
+use super::remote::SOCKET;
+use super::settings::Settings;
+use crate::actor::admin::{Access, Logging, Options, Process, Role};
+use crate::config::Address;
+use crate::telemetry::log::LogHandle;
+
+/// The largest file of tokens.
+const LARGEST_TOKENS: u64 = 64 << 10;
+
+/// What of the environment may be shown, read once.
+pub(super) fn shown_variables(settings: &Settings) -> BTreeMap<String, String> {
+    let named = settings.admin_env.iter();
+    let found = named.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+    found.collect()
+}
+
+/// When the configured address is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// At once, or there is no start.
+    Now,
+    /// As soon as a predecessor lets go of it.
+    WhenFree,
+}
+
+/// Opens the door: on the control socket always, and on the address that is configured.
+///
+/// # Errors
+///
+/// In words, when the tokens cannot be read or the address cannot be bound. Without a control socket
+/// the process runs all the same.
+pub(super) fn open(
+    settings: &Settings,
+    address: Option<(&str, Binding)>,
+    paths: &ControlPaths,
+    around: Around,
+    log: &Logger,
+) -> Result<Options, String> {
+    let access = Access {
+        loopback: settings.admin_loopback,
+        beyond: settings.admin_remote,
+        tokens: match &settings.admin_token_file {
+            Some(file) => tokens(file)?,
+            None => Vec::new(),
+        },
+        hosts: hosts(settings),
+    };
+    let mut options = Options::new(access).process(Arc::new(around));
+    // As MOSN makes it; what is wrong with it is said by the socket.
+    let _made = fs::create_dir_all(&paths.sockets);
+    if let Err(error) = options.listen_privately(paths.sockets.join(SOCKET)) {
+        warn!(log, "no control socket: {}", error; "tag" => "admin");
+    }
+    match address {
+        None => warn!(log, "no admin config, no admin api served"),
+        Some((address, binding)) => {
+            let resolved = resolved(address)?;
+            let place = Address::Tcp(resolved);
+            let bound = match binding {
+                Binding::Now => options
+                    .listen(&place)
+                    .map_err(|error| format!("start service failed: {error}, exit"))?,
+                Binding::WhenFree => {
+                    options.listen_when_free(place.clone());
+                    place
+                }
+            };
+            info!(log, "[start service] start service Mosn Admin Server on {}", bound; "tag" => "admin store");
+            if !resolved.ip().to_canonical().is_loopback() && settings.admin_remote.is_some() {
+                warn!(log, "everyone who reaches {} may look at the configuration: \
+                    the setting `admin_remote` is `read`", bound; "tag" => "admin");
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// `host:port`, where no host is every one.
+fn resolved(address: &str) -> Result<SocketAddr, String> {
+    let wrong = |why: &str| format!("admin address `{address}`: {why}");
+    let all = address.strip_prefix(':').map(|port| format!("[::]:{port}"));
+    let mut found = all.as_deref().unwrap_or(address).to_socket_addrs();
+    let found = found.as_mut().map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("it has no address"))
+}
+
+/// The names of this machine, and those that are set.
+fn hosts(settings: &Settings) -> Vec<String> {
+    let own = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    settings.admin_hosts.iter().cloned().chain(own).collect()
+}
+
+/// Lines of `read TOKEN` and `write TOKEN`; empty ones and those with a `#` before them say nothing.
+fn tokens(file: &Path) -> Result<Vec<(Role, Arc<str>)>, String> {
+    let wrong = |why: String| format!("admin_token_file {}: {why}", file.display());
+    let found = fs::metadata(file).map_err(|error| wrong(error.to_string()))?;
+    if found.permissions().mode() & 0o077 != 0 {
+        return Err(wrong("others may read it: `chmod 600` it".to_owned()));
+    }
+    if found.len() > LARGEST_TOKENS {
+        return Err(wrong("it is too large".to_owned()));
+    }
+    let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let mut tokens = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (role, token) = match line.split_once(char::is_whitespace) {
+            Some(("read", token)) => (Role::Read, token.trim()),
+            Some(("write", token)) => (Role::Write, token.trim()),
+            _ => {
+                return Err(wrong(format!(
+                    "line {}: a line is `read TOKEN` or `write TOKEN`",
+                    number + 1
+                )));
+            }
+        };
+        if token.len() < 16 {
+            return Err(wrong(format!(
+                "line {}: a token has at least 16 characters",
+                number + 1
+            )));
+        }
+        tokens.push((role, token.into()));
+    }
+    Ok(tokens)
+}
+
+/// What the admin door may ask of this process.
+pub(super) struct Around {
+    pub(super) gates: Gates,
+    pub(super) variables: BTreeMap<String, String>,
+    /// The log's output, as it was configured.
+    pub(super) output: String,
+    pub(super) log: LogHandle,
+    /// The level to go back to when the log is enabled again, as a number.
+    pub(super) enabled: AtomicUsize,
+}
+
+const LEVELS: [(&str, FilterLevel); 6] = [
+    ("FATAL", FilterLevel::Critical),
+    ("ERROR", FilterLevel::Error),
+    ("WARN", FilterLevel::Warning),
+    ("INFO", FilterLevel::Info),
+    ("DEBUG", FilterLevel::Debug),
+    ("TRACE", FilterLevel::Trace),
+];
+
+impl Process for Around {
+    fn version(&self) -> String {
+        format!("v{}", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn features(&self) -> Vec<(String, bool)> {
+        self.gates
+            .all()
+            .map(|(name, open)| (name.to_owned(), open))
+            .collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn log_levels(&self) -> Vec<(String, &'static str)> {
+        let level = self.log.level();
+        let named = LEVELS.iter().find(|(_, known)| *known == level);
+        vec![(self.output.clone(), named.map_or("FATAL", |(name, _)| name))]
+    }
+
+    fn set_log_level(&self, output: &str, level: &str) -> bool {
+        let level = LEVELS.iter().find(|(name, _)| *name == level);
+        let Some((_, level)) = level.filter(|_| output == self.output) else {
+            return false;
+        };
+        self.enabled.store(level.as_usize(), Ordering::Relaxed);
+        self.log.set_level(*level);
+        true
+    }
+
+    fn set_log_enabled(&self, output: &str, enabled: Logging) -> bool {
+        if output != self.output {
+            return false;
+        }
+        let level = match enabled {
+            Logging::Disabled => FilterLevel::Critical,
+            Logging::Enabled => FilterLevel::from_usize(self.enabled.load(Ordering::Relaxed))
+                .unwrap_or(FilterLevel::Info),
+        };
+        self.log.set_level(level);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_from_a_private_file() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("tokens");
+        let read = |text: &str, mode| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            tokens(&file).map_err(|why| why.rsplit(": ").next().unwrap_or_default().to_owned())
+        };
+        let text = "# ours\n\nread 0123456789abcdef\n write  fedcba9876543210 \n";
+        let expected: Vec<(Role, Arc<str>)> = vec![
+            (Role::Read, "0123456789abcdef".into()),
+            (Role::Write, "fedcba9876543210".into()),
+        ];
+        assert_eq!(read(text, 0o600), Ok(expected));
+        for (text, mode, why) in [
+            (text, 0o644, "`chmod 600` it"),
+            ("write short", 0o600, "a token has at least 16 characters"),
+            (
+                "0123456789abcdef",
+                0o600,
+                "a line is `read TOKEN` or `write TOKEN`",
+            ),
+        ] {
+            assert_eq!(read(text, mode), Err(why.to_owned()));
+        }
+        assert!(tokens(&home.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn an_admin_address_may_leave_the_host_out() {
+        assert_eq!(resolved(":7").unwrap(), "[::]:7".parse().unwrap());
+        assert_eq!(
+            resolved("127.0.0.1:7").unwrap(),
+            "127.0.0.1:7".parse().unwrap()
+        );
+        assert!(resolved("127.0.0.1").is_err());
+    }
+}
