@@ -3,6 +3,7 @@
 
 mod altering;
 mod changes;
+mod changing;
 mod explaining;
 mod failing;
 mod health;
