@@ -26,7 +26,7 @@ use super::{Exit, limits, logging, memory, print, tree, upgrade};
 use crate::config::{Configuration, Diagnostics, Severity};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
-use crate::{Charge, Inheritance, Upgrades};
+use crate::{Charge, Inheritance, ProxyHandle, Upgrades};
 
 /// Runs a proxy until it ends.
 #[must_use]
@@ -164,6 +164,21 @@ struct Begun {
 }
 
 impl Begun {
+    /// The tree; when it is there, every listener accepts, or waits for its predecessor.
+    async fn start(
+        self,
+        settings: &Settings,
+        paths: &ControlPaths,
+        logs: &Logs<'_>,
+        upgrades: Option<Upgrades>,
+        inheritance: Option<Inheritance>,
+    ) -> Result<ProxyHandle, String> {
+        let options = self.options(settings, paths, logs, upgrades, inheritance);
+        let (configuration, options) = options?;
+        let tree = tree::start(configuration, options, logs.log).await;
+        tree.map_err(|error| error.to_string())
+    }
+
     /// What the tree is started with.
     fn options(
         self,
@@ -217,8 +232,7 @@ async fn run(
 ) -> Result<Exit, String> {
     let log = logs.log;
     // Before anything is bound, so that no signal finds the process without an answer.
-    let mut signals =
-        Signals::listen().map_err(|error| format!("cannot handle signals: {error}"))?;
+    let signals = Signals::listen().map_err(|error| format!("cannot handle signals: {error}"))?;
     #[cfg(feature = "fault-injection")]
     super::fault::arm_upgrade();
     let upgrades = upgrade::upgrades(&begun.configuration.plan().server, settings, paths, line);
@@ -233,19 +247,32 @@ async fn run(
         false => Gate::Shut,
     };
     let source = Arc::clone(&begun.source);
-    let options = begun.options(settings, paths, logs, upgrades, inheritance);
-    let started = match options {
-        Ok((configuration, options)) => {
-            let started = tree::start(configuration, options, log).await;
-            started.map_err(|error| error.to_string())
-        }
-        Err(error) => Err(error),
-    };
+    let started = begun
+        .start(settings, paths, logs, upgrades, inheritance)
+        .await;
     let tree = match started {
         Ok(tree) => tree,
         Err(error) if is_successor => return Ok(upgrade::failed(&error, 4, log)),
         Err(error) => return Err(error),
     };
+    let exit = lead(&tree, &source, settings, paths, gate, signals, logs).await;
+    Ok(match tree.superseded() {
+        Some(why) => upgrade::failed(&why, 4, log),
+        None => exit,
+    })
+}
+
+/// Does what signals and changes ask until the tree has ended.
+async fn lead(
+    tree: &ProxyHandle,
+    source: &ConfigurationFile,
+    settings: &Settings,
+    paths: &ControlPaths,
+    gate: Gate,
+    mut signals: Signals,
+    logs: &Logs<'_>,
+) -> Exit {
+    let log = logs.log;
     let pid_file = RefCell::new(None);
     let in_charge = keep_pid_file(tree.charge(), &pid_file, paths, log);
     #[cfg(feature = "fault-injection")]
@@ -262,7 +289,7 @@ async fn run(
         logs.handle.reopen();
         logs.access.reopen();
     };
-    let life = live(&tree, next_signal, settings.drain_time, log, reopen);
+    let life = live(tree, next_signal, settings.drain_time, log, reopen);
     let mut write_back = WriteBack::new(tree.clone(), source.path.clone(), gate, log.clone());
     let exit = tokio::select! {
         biased;
@@ -271,11 +298,10 @@ async fn run(
         never = memory::tend() => match never {},
         never = write_back.run() => match never {},
     };
-    if let Some(why) = tree.superseded() {
-        return Ok(upgrade::failed(&why, 4, log));
+    if tree.superseded().is_none() {
+        write_back.write().await;
     }
-    write_back.write().await;
-    Ok(exit)
+    exit
 }
 
 /// Writes the pid file whenever this process is the one in charge: one that could not start, or

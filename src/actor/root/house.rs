@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -14,7 +14,6 @@ use super::fit::{EventLogs, event_logs, fit};
 use super::steps::Steps;
 use super::upgrade::Succession;
 use super::{ApplyError, Options, Running, totals};
-use crate::actor::admin::{self, Published};
 use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
@@ -58,7 +57,7 @@ pub(super) struct House {
     pub(super) left: watch::Sender<Option<u64>>,
     /// How many more connections the process takes.
     admission: Arc<Semaphore>,
-    shelf: Shelf,
+    pub(super) shelf: Shelf,
     pub(super) board: Board,
     tables: Tables,
     numbers: Arc<AtomicU64>,
@@ -199,46 +198,6 @@ impl House {
         specs.extend(self.succession.spec());
         specs.extend(admin);
         specs
-    }
-
-    /// The admin door, if there is one. It is never started again by this supervisor: it has one
-    /// of its own, and when that gives up, the proxy goes on without it.
-    fn admin(&self, root: root::Handle) -> Option<ChildSpec> {
-        let options = self.options.admin.clone()?;
-        let published = Published {
-            shelf: self.shelf.clone(),
-            board: self.board.clone(),
-            state: Arc::clone(&self.state_number),
-            open: self.admin_open.subscribe(),
-        };
-        let log = self.options.log.clone();
-        let subtree = supervisor::Slot::<View>::default();
-        let filled = subtree.clone();
-        let start = move || {
-            let (options, root) = (options.clone(), root.clone());
-            admin::start(
-                options,
-                root,
-                published.clone(),
-                log.clone(),
-                filled.clone(),
-            )
-        };
-        Some(ChildSpec::starting("admin", Restart::Temporary, start).supervisor(subtree))
-    }
-
-    /// Publishes where the lifecycle is. Once a successor has the word, the admin door is its own.
-    pub(super) fn publish_state(&self, state: State) {
-        self.state_number.store(state.number(), Ordering::Relaxed);
-        match state {
-            State::Probation { .. } | State::Committing { .. } | State::Leaving { .. } => {
-                self.admin_open.send_replace(false);
-            }
-            State::Running => {
-                self.admin_open.send_replace(true);
-            }
-            _ => {}
-        }
     }
 
     fn clusters_spec(&self) -> ChildSpec {

@@ -8,6 +8,7 @@
 
 mod alter;
 mod commands;
+mod door;
 mod error;
 mod fit;
 mod history;

@@ -1,0 +1,53 @@
+//! The admin door in the house: how it starts, and whether it is this process'.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::house::House;
+use crate::actor::admin::{self, Published};
+use crate::actor::root;
+use crate::actor::supervisor::{self, ChildSpec, View};
+use crate::lifecycle::State;
+use crate::supervise::Restart;
+
+impl House {
+    /// The admin door, if there is one. It is never started again by this supervisor: it has one
+    /// of its own, and when that gives up, the proxy goes on without it.
+    pub(super) fn admin(&self, root: root::Handle) -> Option<ChildSpec> {
+        let options = self.options.admin.clone()?;
+        let published = Published {
+            shelf: self.shelf.clone(),
+            board: self.board.clone(),
+            state: Arc::clone(&self.state_number),
+            open: self.admin_open.subscribe(),
+        };
+        let log = self.options.log.clone();
+        let subtree = supervisor::Slot::<View>::default();
+        let filled = subtree.clone();
+        let start = move || {
+            let (options, root) = (options.clone(), root.clone());
+            admin::start(
+                options,
+                root,
+                published.clone(),
+                log.clone(),
+                filled.clone(),
+            )
+        };
+        Some(ChildSpec::starting("admin", Restart::Temporary, start).supervisor(subtree))
+    }
+
+    /// Publishes where the lifecycle is. Once a successor has the word, the admin door is its own.
+    pub(super) fn publish_state(&self, state: State) {
+        self.state_number.store(state.number(), Ordering::Relaxed);
+        match state {
+            State::Probation { .. } | State::Committing { .. } | State::Leaving { .. } => {
+                self.admin_open.send_replace(false);
+            }
+            State::Running => {
+                self.admin_open.send_replace(true);
+            }
+            _ => {}
+        }
+    }
+}
