@@ -119,56 +119,62 @@ pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> 
         filters: fitting.listener.stream_filters.iter().map(name).collect(),
         ..Explained::default()
     };
-    let mut request = match read(fitting, asked) {
-        Ok(request) => request,
-        Err(trouble) => {
-            explained.outcome = reply(&trouble);
-            return explained;
-        }
+    let outcome = match (read(fitting, asked), table) {
+        (Ok(request), Some(table)) => explained.route(fitting, table, request, asked),
+        (Ok(_), None) => reply(&Trouble::NoRouter),
+        (Err(trouble), _) => reply(&trouble),
     };
-    let Some(table) = table else {
-        explained.outcome = reply(&Trouble::NoRouter);
-        return explained;
-    };
-    explained.router = Some(table.router().name.to_string());
-    let mut path = Path::of(&request);
-    let record = Record::new(Instant::now(), 0);
-    let site = Nowhere(asked.addresses);
-    let subject = Subject {
-        request: &request,
-        path: &path,
-        record: &record,
-        response: None,
-        fitting,
-        connection: &site,
-    };
-    if let Some(virtual_host) = table.virtual_host(&subject) {
-        explained.virtual_host = Some(VirtualHostSeen::of(virtual_host));
-        explained.pass_over(virtual_host, &subject);
-    }
-    let Some(found) = table.find(&subject) else {
-        explained.outcome = reply(&Trouble::NoRoute(table.router().name.clone()));
-        return explained;
-    };
-    explained.outcome = match &found.route.action {
-        Action::Respond { status, .. } => Outcome::Reply {
-            status: *status,
-            cause: "the route answers it itself".to_owned(),
-        },
-        Action::Redirect(redirect) => redirected(redirect, &request, &path),
-        Action::Forward(forward) => {
-            let clusters = clusters(forward, &subject);
-            let heading = Heading {
-                request: &mut request,
-                path: &mut path,
-                record: &record,
-                fitting,
-                connection: &site,
-            };
-            forwarded(heading, table, &found, forward, clusters)
-        }
-    };
+    explained.outcome = outcome;
     explained
+}
+
+impl Explained {
+    /// Goes the way of the request through the routes, and notes what it comes by.
+    fn route(
+        &mut self,
+        fitting: &Arc<Fitting>,
+        table: &Table,
+        mut request: Request,
+        asked: &Asked,
+    ) -> Outcome {
+        self.router = Some(table.router().name.to_string());
+        let mut path = Path::of(&request);
+        let record = Record::new(Instant::now(), 0);
+        let site = Nowhere(asked.addresses);
+        let subject = Subject {
+            request: &request,
+            path: &path,
+            record: &record,
+            response: None,
+            fitting,
+            connection: &site,
+        };
+        if let Some(virtual_host) = table.virtual_host(&subject) {
+            self.virtual_host = Some(VirtualHostSeen::of(virtual_host));
+            self.pass_over(virtual_host, &subject);
+        }
+        let Some(found) = table.find(&subject) else {
+            return reply(&Trouble::NoRoute(table.router().name.clone()));
+        };
+        match &found.route.action {
+            Action::Respond { status, .. } => Outcome::Reply {
+                status: *status,
+                cause: "the route answers it itself".to_owned(),
+            },
+            Action::Redirect(redirect) => redirected(redirect, &request, &path),
+            Action::Forward(forward) => {
+                let clusters = clusters(forward, &subject);
+                let heading = Heading {
+                    request: &mut request,
+                    path: &mut path,
+                    record: &record,
+                    fitting,
+                    connection: &site,
+                };
+                forwarded(heading, table, &found, forward, clusters)
+            }
+        }
+    }
 }
 
 fn redirected(redirect: &Redirect, request: &Request, path: &Path) -> Outcome {
