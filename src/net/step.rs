@@ -13,10 +13,6 @@ pub(super) enum Fate {
     /// It is sent as it is now.
     Sent,
     /// It is not sent, and the sender does not know.
-    #[cfg_attr(
-        not(any(test, feature = "fault-injection")),
-        expect(dead_code, reason = "only a fault loses a frame")
-    )]
     Lost,
 }
 
@@ -26,12 +22,10 @@ mod absent {
     use crate::net::handover::TalkError;
     use crate::protocol::handover::Message;
 
-    #[expect(clippy::unused_async, reason = "with faults it waits")]
     pub(in crate::net) async fn sending(_: &Message, _: &mut Vec<u8>) -> Result<Fate, TalkError> {
         Ok(Fate::Sent)
     }
 
-    #[expect(clippy::unused_async, reason = "with faults it waits")]
     pub(in crate::net) async fn received(_: &Message) {}
 }
 
