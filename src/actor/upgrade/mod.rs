@@ -3,7 +3,7 @@
 //! In: successors that call at the control socket, commands that ask for one, and what the root
 //! lets say. Out: what was heard, told up to the root. It decides nothing: which word follows is the
 //! lifecycle's. The control socket and everything that a talk has led to belong to the root, in the
-//! [`Desk`]: when this actor dies a talk ends, which the other process takes as any other end, and
+//! `Desk`: when this actor dies a talk ends, which the other process takes as any other end, and
 //! the next life answers at the same socket.
 
 mod desk;
