@@ -25,6 +25,14 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Where listeners listen.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let posts = self.board.posts();
+        let bound = posts.iter().filter_map(|post| post.local_address());
+        bound.map(|address| address.to_string()).collect()
+    }
+
     /// What listeners have counted: all together, then each.
     #[must_use]
     pub fn downstream(&self) -> Vec<Object> {

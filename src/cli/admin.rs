@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::paths::ControlPaths;
 use super::remote::SOCKET;
 use super::settings::Settings;
 use crate::actor::admin::{Access, Logging, Options, Process, Role};
-use crate::config::Address;
+use crate::config::{Address, PrometheusSink};
 use crate::telemetry::log::LogHandle;
 
 /// The largest file of tokens.
@@ -46,6 +46,7 @@ pub(super) enum Binding {
 pub(super) fn open(
     settings: &Settings,
     address: Option<(&str, Binding)>,
+    sink: Option<(&PrometheusSink, Binding)>,
     paths: &ControlPaths,
     around: Around,
     log: &Logger,
@@ -86,7 +87,35 @@ pub(super) fn open(
             }
         }
     }
+    if let Some((sink, binding)) = sink {
+        open_sink(&mut options, sink, binding, log)?;
+    }
     Ok(options)
+}
+
+/// Opens the port of a metrics sink, on every address.
+///
+/// # Errors
+///
+/// In words, when it cannot be bound.
+fn open_sink(
+    options: &mut Options,
+    sink: &PrometheusSink,
+    binding: Binding,
+    log: &Logger,
+) -> Result<(), String> {
+    let place = Address::Tcp((Ipv6Addr::UNSPECIFIED, sink.port).into());
+    let bound = match binding {
+        Binding::Now => options
+            .listen_for_scrapes(&place)
+            .map_err(|error| format!("metrics sink: {error}, exit"))?,
+        Binding::WhenFree => {
+            options.listen_for_scrapes_when_free(place.clone());
+            place
+        }
+    };
+    info!(log, "metrics are at {}{}", bound, sink.endpoint; "tag" => "metrics");
+    Ok(())
 }
 
 /// `host:port`, where no host is every one.

@@ -206,13 +206,15 @@ impl Begun {
             None => Binding::Now,
         };
         let address = server.admin.as_deref().map(|address| (address, binding));
+        let sink = server.metrics.prometheus.as_ref();
+        let sink = sink.map(|sink| (sink, binding));
         let options = tree::Options {
             workers: limits::workers(server.workers),
             max_connections: limits::connections(settings.max_connections, log),
             drain_time: settings.drain_time,
             access: logs.access.clone(),
             log_directory: logs_of_tree.to_owned(),
-            admin: admin::open(settings, address, paths, around, log)?,
+            admin: admin::open(settings, address, sink, paths, around, log)?,
             source: self.source,
             keeping,
             upgrades,

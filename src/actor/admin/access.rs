@@ -22,6 +22,8 @@ pub(super) enum Peer {
     Socket(u32),
     /// The network.
     Network(IpAddr),
+    /// The network, where there is nothing but metrics to read.
+    Scraper(IpAddr),
 }
 
 /// Who may read and who may change beyond the unix socket, which may everything.

@@ -9,12 +9,14 @@ mod access;
 mod debug;
 mod door;
 mod dump;
+mod explain;
 mod openapi;
 mod options;
 mod process;
 mod query;
 mod reply;
 mod routes;
+mod scrape;
 mod serve;
 mod stats;
 mod v1;
@@ -23,6 +25,7 @@ mod wire;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -64,6 +67,9 @@ const POLICY: Policy = Policy {
 /// Connections that are served at once over the network; more wait in the kernel.
 const NETWORK_CONNECTIONS: usize = 32;
 
+/// Scrapers that are served at once.
+const SCRAPES: usize = 8;
+
 /// Connections over unix sockets, which no crowd on the network takes away.
 const PRIVATE_CONNECTIONS: usize = 8;
 
@@ -102,6 +108,7 @@ pub(super) async fn start(
         run(|_| Admin {
             door: Rc::new(door),
             network: slots(NETWORK_CONNECTIONS),
+            scrapes: slots(SCRAPES),
             private: slots(PRIVATE_CONNECTIONS),
         })
         .1
@@ -119,6 +126,7 @@ fn slots(count: usize) -> Rc<Semaphore> {
 struct Admin {
     door: Rc<Door>,
     network: Rc<Semaphore>,
+    scrapes: Rc<Semaphore>,
     private: Rc<Semaphore>,
 }
 
@@ -130,6 +138,7 @@ impl Actor for Admin {
             let (socket, door) = (Arc::clone(socket), Rc::clone(&self.door));
             let slots = match socket.reach {
                 Reach::Network => Rc::clone(&self.network),
+                Reach::Scrape => Rc::clone(&self.scrapes),
                 Reach::Private => Rc::clone(&self.private),
             };
             let served = async move { serve(&socket, door, slots).await };
@@ -166,7 +175,8 @@ async fn serve(socket: &Socket, door: Rc<Door>, slots: Rc<Semaphore>) {
 async fn accept_here(socket: &Socket, door: &Rc<Door>, slots: &Semaphore) -> io::Error {
     let listening = bound(socket, &door.log).await;
     let failed = match socket.reach {
-        Reach::Network => accept_network(&listening, door, slots).await,
+        Reach::Network => accept_network(&listening, door, slots, Peer::Network).await,
+        Reach::Scrape => accept_network(&listening, door, slots, Peer::Scraper).await,
         Reach::Private => accept_private(&listening, door, slots).await,
     };
     let Err(error) = failed;
@@ -197,12 +207,13 @@ async fn accept_network(
     listening: &Listening,
     door: &Rc<Door>,
     slots: &Semaphore,
+    who: fn(IpAddr) -> Peer,
 ) -> io::Result<Infallible> {
     let listener = std::net::TcpListener::from(listening.as_fd().try_clone_to_owned()?);
     let listener = TcpListener::from_std(listener)?;
     accept(door, slots, async || {
         let (stream, address) = listener.accept().await?;
-        let peer = Peer::Network(address.ip());
+        let peer = who(address.ip());
         Ok((
             stream,
             peer,

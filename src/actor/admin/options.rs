@@ -39,6 +39,8 @@ pub(super) struct Socket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     Network,
+    /// As the network, and only to scrape metrics.
+    Scrape,
     /// This user and root.
     Private,
 }
@@ -99,11 +101,29 @@ impl Options {
     ///
     /// When it cannot be bound.
     pub fn listen(&mut self, address: &Address) -> Result<Address, BindError> {
+        self.listen_for(Reach::Network, address)
+    }
+
+    /// Listens for those who scrape metrics, and answers nothing else there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::listen`].
+    pub fn listen_for_scrapes(&mut self, address: &Address) -> Result<Address, BindError> {
+        self.listen_for(Reach::Scrape, address)
+    }
+
+    /// As [`Self::listen_for_scrapes`], as soon as nobody else listens there.
+    pub fn listen_for_scrapes_when_free(&mut self, address: Address) {
+        self.sockets.push(Socket::new(Reach::Scrape, address, None));
+    }
+
+    fn listen_for(&mut self, reach: Reach, address: &Address) -> Result<Address, BindError> {
         let mut sockets = bind(address, 1)?;
         let socket = sockets.pop().expect("one was asked for");
         let found = socket.address().clone();
-        let socket = Socket::new(Reach::Network, found.clone(), Some(socket));
-        self.sockets.push(socket);
+        self.sockets
+            .push(Socket::new(reach, found.clone(), Some(socket)));
         Ok(found)
     }
 

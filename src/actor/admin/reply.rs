@@ -24,6 +24,7 @@ pub(super) struct Reply {
 enum Kind {
     Json,
     Text,
+    Metrics,
 }
 
 impl Reply {
@@ -35,6 +36,14 @@ impl Reply {
             kind: Kind::Text,
             body,
             field: None,
+        }
+    }
+
+    /// Text in the format that Prometheus reads.
+    pub(super) fn metrics(body: String) -> Self {
+        Self {
+            kind: Kind::Metrics,
+            ..Self::text(StatusCode::OK, body)
         }
     }
 
@@ -118,6 +127,7 @@ impl Reply {
             let kind = match kind {
                 Kind::Json => "application/json",
                 Kind::Text => "text/plain; charset=utf-8",
+                Kind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
             };
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }

@@ -7,7 +7,7 @@ use hyper::Method;
 use super::access::Role;
 use super::door::Call;
 use super::reply::Reply;
-use super::{debug, v1, v2};
+use super::{debug, explain, scrape, v1, v2};
 
 /// The method of a row. `GET` answers `HEAD` too, and never changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ const CHANGE: Form = Form::Json("Outcome");
 routes! {
     Get "/healthz" Read (NONE => TEXT) v2::healthz, "Whether the process answers.";
     Get "/readyz" Read (NONE => TEXT) v2::readyz, "Whether connections are accepted.";
+    Get "/metrics" Read (NONE => TEXT) scrape::metrics, "Everything that is counted, for Prometheus.";
     Get "/server_info" Read (NONE => TEXT) v1::server_info, "Envoy's state, as Istio asks for it.";
     Get "/api/v1/version" Read (NONE => TEXT) v1::version, "The version.";
     Get "/api/v1/states" Read (NONE => TEXT) v1::states, "Process id and state.";
@@ -95,6 +96,7 @@ routes! {
     Post "/debug/disable_tls" Write (TEXT => TEXT) debug::disable_tls, "Switches TLS towards hosts.";
     Get "/api/v2/openapi.json" Read (NONE => Form::Json("Any")) v2::openapi, "This document.";
     Get "/api/v2/status" Read (NONE => Form::Json("Status")) v2::status, "State, version, listeners, clusters and their hosts.";
+    Get "/api/v2/explain" Read (NONE => Form::Json("Any")) explain::explain, "What would become of a request that the query describes: listener, method, host, path, header.";
     Get "/api/v2/tree" Read (NONE => Form::Json("Node")) v2::tree, "The supervision tree.";
     Get "/api/v2/configuration" Read (NONE => Form::Json("Configuration")) v2::configuration, "The document that runs, without its secrets.";
     Put "/api/v2/configuration" Write (Form::Json("Any") => CHANGE) v2::put_configuration, "Replaces the whole configuration.";

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::access::{Peer, Role};
 use super::door::{Call, Door};
-use super::query;
 use super::reply::Reply;
 use super::routes::{Form, Found, Route, find, help};
+use super::{query, scrape};
 
 /// The largest body. A configuration of 20,000 hosts has 2 MB.
 const LARGEST_BODY: usize = 16 << 20;
@@ -31,6 +31,9 @@ pub(super) async fn answer(
     by: Arc<str>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    if matches!(peer, Peer::Scraper(_)) {
+        return scrape::sink(door, &request).await.into_response();
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let found = find(&method, &path);
     let role = match &found {

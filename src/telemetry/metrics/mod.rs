@@ -13,4 +13,4 @@ pub use histogram::{Distribution, Histogram};
 pub use manual::{manual, names};
 pub use matcher::StatsMatcher;
 pub use object::{Kind, Metric, Object, Table, Value};
-pub use page::Page;
+pub use page::{Page, name};

@@ -134,7 +134,8 @@ fn spread(value: &Value) -> Option<&Distribution> {
 }
 
 /// `type_key` with every character that a name may not have replaced.
-pub(super) fn name(kind: &str, key: &str) -> String {
+#[must_use]
+pub fn name(kind: &str, key: &str) -> String {
     let fits = |c: char| match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | ':' => c,
         _ => '_',

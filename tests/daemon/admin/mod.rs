@@ -5,6 +5,7 @@ mod calls;
 mod changes;
 mod invalid;
 mod kept;
+mod scrapes;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
