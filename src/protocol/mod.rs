@@ -1,4 +1,6 @@
 //! Bytes to messages and back. No sockets here.
 
+pub mod bolt;
 pub mod handover;
 pub mod http1;
+pub mod rpc;
