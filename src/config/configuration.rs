@@ -1,6 +1,6 @@
 //! What a proxy runs: a plan and, where it came from one, its document.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics, Severity};
@@ -169,11 +169,12 @@ impl Configuration {
         let mut plan = self.plan.clone();
         plan.change_hosts(cluster, change)
             .map_err(EditError::NotFound)?;
-        let (Some(document), Some(changed)) = (&self.document, plan.cluster(cluster.as_str()))
+        let (Some(document), Some(place)) = (&self.document, self.place_of(cluster.as_str()))
         else {
             return Ok(plan.into());
         };
-        let edit = Edit::hosts(cluster.clone(), &changed.hosts, Some(document));
+        let hosts = &plan.clusters[place].hosts;
+        let edit = Edit::hosts(cluster.clone(), hosts, Some((document, place)));
         self.edited(&[edit], surroundings)
             .map(|edited| edited.configuration)
     }
@@ -192,10 +193,14 @@ impl Configuration {
         let document = self.document.as_ref().ok_or(Refused::NoDocument)?;
         let mut document = Document::clone(document);
         for edit in edits {
-            edit.apply(&mut document)?;
+            edit.apply(&mut document, |cluster| self.place_of(cluster))?;
         }
-        let (configuration, found) =
-            Self::settle(&document, surroundings).map_err(Refused::Findings)?;
+        let clusters = edits.iter().map(Edit::only_cluster);
+        let settled = match clusters.collect::<Option<BTreeSet<_>>>() {
+            Some(clusters) => self.settle_clusters(document, &clusters, surroundings),
+            None => Self::settle(&document, surroundings),
+        };
+        let (configuration, found) = settled.map_err(Refused::Findings)?;
         let warnings = found.of(Severity::Warning);
         let new = warnings.filter(|warning| !self.doubts.contains(&identity(warning)));
         let warnings = new.cloned().collect();
@@ -203,6 +208,55 @@ impl Configuration {
             configuration,
             warnings,
         })
+    }
+
+    /// As [`Self::settle`], where nothing but these clusters is other than it was, or new: only they
+    /// are resolved, for no part of a document depends on what is in a cluster.
+    fn settle_clusters(
+        &self,
+        mut document: Document,
+        clusters: &BTreeSet<&str>,
+        surroundings: &dyn Surroundings,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let places = clusters
+            .iter()
+            .filter_map(|cluster| document.place_of(cluster, self.place_of(cluster)));
+        // New ones stand behind the others, in the order in which they came.
+        let places: BTreeSet<_> = places.collect();
+        let (mut plan, mut found) = (self.plan.clone(), Diagnostics::default());
+        for place in places {
+            let cluster = document
+                .cluster(place, surroundings, &mut found)
+                .map(Arc::new);
+            match (plan.clusters.get_mut(place), cluster) {
+                (Some(before), Some(cluster)) if *before == cluster => {}
+                (Some(before), Some(cluster)) => *before = cluster,
+                (None, Some(cluster)) => plan.clusters.push(cluster),
+                (_, None) => {}
+            }
+        }
+        if found.has_errors() {
+            return Err(found);
+        }
+        // A doubt that has gone may stay in it: who brings it back was told before.
+        let mut doubts = Arc::clone(&self.doubts);
+        let new = found.of(Severity::Warning).map(identity);
+        let new: Vec<_> = new.filter(|doubt| !doubts.contains(doubt)).collect();
+        if !new.is_empty() {
+            Arc::make_mut(&mut doubts).extend(new);
+        }
+        let configuration = Self {
+            plan,
+            document: Some(Arc::new(document)),
+            doubts,
+        };
+        Ok((configuration, found))
+    }
+
+    /// Where a cluster stands in the plan, and so in a settled document.
+    fn place_of(&self, cluster: &str) -> Option<usize> {
+        let mut clusters = self.plan.clusters.iter();
+        clusters.position(|one| one.name.as_str() == cluster)
     }
 }
 

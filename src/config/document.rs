@@ -2,21 +2,17 @@
 
 use super::diagnostics::{Diagnostics, Severity};
 use super::load::Surroundings;
-use super::plan::Plan;
+use super::plan::{Cluster, Plan};
 use super::raw::{self, Cursor, Value, keys};
-use super::resolve::{called, files, resolve};
+use super::resolve::{called, files, resolve, resolve_cluster};
 
 /// A configuration as it was written, or as edits have made it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document(Value);
 
 impl Document {
     pub(super) fn written(value: Value) -> Self {
         Self(value)
-    }
-
-    pub(super) fn value(&self) -> &Value {
-        &self.0
     }
 
     pub(super) fn value_mut(&mut self) -> &mut Value {
@@ -53,6 +49,41 @@ impl Document {
         let plan = resolve(&Cursor::new(&node, path), surroundings, diagnostics);
         diagnostics.sort();
         plan
+    }
+
+    /// Where the cluster of this name stands among the clusters; most likely it is at `guess`.
+    pub(super) fn place_of(&self, name: &str, guess: Option<usize>) -> Option<usize> {
+        let clusters = self.clusters();
+        let is_it = |at: &usize| clusters.get(*at)?.text("name").filter(|own| *own == name);
+        let guessed = guess.filter(|at| is_it(at).is_some());
+        guessed.or_else(|| (0..clusters.len()).find(|at| is_it(at).is_some()))
+    }
+
+    /// The clusters of a document that is [settled](Self::settled).
+    pub(super) fn clusters(&self) -> &[Value] {
+        let manager = self.0.get("cluster_manager");
+        let clusters = manager.and_then(|manager| manager.get("clusters"));
+        clusters.map_or(&[], Value::items)
+    }
+
+    /// As [`Self::plan`], of one of the clusters alone: nothing else has a say in what it is.
+    ///
+    /// It is settled on the way. `None` when what is wrong with it leaves nothing.
+    pub(super) fn cluster(
+        &mut self,
+        place: usize,
+        surroundings: &dyn Surroundings,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Cluster> {
+        let written = self.clusters().get(place)?;
+        let manager = raw::Path::root("configuration").key("cluster_manager");
+        let path = manager.key("clusters").index(place);
+        let node = raw::walk(written, &keys::CLUSTER, &path, Severity::Error, diagnostics);
+        let cluster = resolve_cluster(&Cursor::new(&node, path), surroundings, diagnostics);
+        diagnostics.sort();
+        let settled = raw::canonical(written, &keys::CLUSTER);
+        self.0.entry("cluster_manager").items_mut("clusters")[place] = settled;
+        cluster
     }
 
     /// The same configuration in the form that edits understand: each key by its name, what

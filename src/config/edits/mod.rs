@@ -3,6 +3,7 @@
 mod read;
 mod routes;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::document::Document;
@@ -105,11 +106,24 @@ impl EditError {
     fn none(what: &str, name: &impl std::fmt::Display) -> Self {
         Self::NotFound(format!("no {what} is named `{name}`"))
     }
+
+    fn nameless(what: &str, key: &str) -> Self {
+        Self::Malformed(format!("a {what} that is put in needs a `{key}`"))
+    }
 }
 
 impl Edit {
-    /// Edits a document; on an error it may be edited in part.
-    pub(super) fn apply(&self, document: &mut Document) -> Result<(), EditError> {
+    /// Edits a document; on an error it may be edited in part. `place_of` says where a cluster stands
+    /// most likely.
+    pub(super) fn apply(
+        &self,
+        document: &mut Document,
+        place_of: impl Fn(&str) -> Option<usize>,
+    ) -> Result<(), EditError> {
+        if let Some(name) = self.only_cluster() {
+            let place = document.place_of(name, place_of(name));
+            return self.apply_to_cluster(document.value_mut(), name, place);
+        }
         let top = document.value_mut();
         match self {
             Self::PutConfiguration(whole) => {
@@ -125,11 +139,11 @@ impl Edit {
                 put(listeners(top), "listener", "name", taken(listener)?)
             }
             Self::RemoveListener(name) => remove(listeners(top), "listener", "name", name.as_str()),
-            Self::AppendHosts { .. }
-            | Self::PutCluster(_)
-            | Self::PutHosts { .. }
-            | Self::RemoveCluster(_)
-            | Self::RemoveHosts { .. } => self.apply_to_clusters(top),
+            Self::RemoveCluster(name) => remove(clusters(top), "cluster", "name", name.as_str()),
+            Self::PutCluster(_) => Err(EditError::nameless("cluster", "name")),
+            Self::AppendHosts { .. } | Self::PutHosts { .. } | Self::RemoveHosts { .. } => {
+                unreachable!("it is of one cluster")
+            }
             Self::AddRoute { .. }
             | Self::PutRouter(_)
             | Self::PutVirtualHost { .. }
@@ -139,25 +153,48 @@ impl Edit {
         }
     }
 
-    fn apply_to_clusters(&self, top: &mut Value) -> Result<(), EditError> {
+    /// The cluster that it puts or whose hosts it changes, when nothing else is another after it.
+    pub(super) fn only_cluster(&self) -> Option<&str> {
         match self {
-            Self::AppendHosts { cluster, hosts } => {
-                let running = hosts_of(top, cluster)?;
+            Self::AppendHosts { cluster, .. }
+            | Self::PutHosts { cluster, .. }
+            | Self::RemoveHosts { cluster, .. } => Some(cluster.as_str()),
+            Self::PutCluster(cluster) => cluster.0.text("name"),
+            _ => None,
+        }
+    }
+
+    fn apply_to_cluster(
+        &self,
+        top: &mut Value,
+        name: &str,
+        place: Option<usize>,
+    ) -> Result<(), EditError> {
+        let clusters = clusters(top);
+        if let Self::PutCluster(cluster) = self {
+            let cluster = taken(cluster)?;
+            match place {
+                Some(place) => clusters[place] = cluster,
+                None => clusters.push(cluster),
+            }
+            return Ok(());
+        }
+        let place = place.ok_or_else(|| EditError::none("cluster", &name))?;
+        let running = clusters[place].items_mut("hosts");
+        match self {
+            Self::AppendHosts { hosts, .. } => {
                 let mut all = all_taken(hosts)?;
                 all.append(running);
                 *running = first_of_each(all);
             }
-            Self::PutCluster(cluster) => put(clusters(top), "cluster", "name", taken(cluster)?)?,
-            Self::PutHosts { cluster, hosts } => *hosts_of(top, cluster)? = all_taken(hosts)?,
-            Self::RemoveCluster(name) => remove(clusters(top), "cluster", "name", name.as_str())?,
-            Self::RemoveHosts { cluster, addresses } => {
-                let gone = |host: &Value| {
-                    let address = host.text("address");
-                    address.is_some_and(|address| addresses.iter().any(|gone| gone == address))
-                };
-                hosts_of(top, cluster)?.retain(|host| !gone(host));
+            Self::PutHosts { hosts, .. } => *running = all_taken(hosts)?,
+            Self::RemoveHosts { addresses, .. } => {
+                let gone: HashSet<_> = addresses.iter().map(String::as_str).collect();
+                let is_gone =
+                    |host: &Value| host.text("address").is_some_and(|at| gone.contains(at));
+                running.retain(|host| !is_gone(host));
             }
-            _ => unreachable!("it is none of clusters"),
+            _ => unreachable!("it changes no hosts"),
         }
         Ok(())
     }
@@ -191,18 +228,26 @@ impl Edit {
     }
 
     /// Replaces the hosts of a cluster by these; of those that are as they were, what the document
-    /// says stays.
-    pub(crate) fn hosts(cluster: ClusterName, hosts: &[Host], running: Option<&Document>) -> Self {
-        let written = running.and_then(|document| {
-            let clusters = document.value().get("cluster_manager")?.get("clusters")?;
-            let named = |one: &&Value| one.text("name") == Some(cluster.as_str());
-            clusters.items().iter().find(named)?.get("hosts")
+    /// says stays. The cluster stands most likely at `place` there.
+    pub(crate) fn hosts(
+        cluster: ClusterName,
+        hosts: &[Host],
+        running: Option<(&Document, usize)>,
+    ) -> Self {
+        let written = running.and_then(|(document, place)| {
+            let place = document.place_of(cluster.as_str(), Some(place))?;
+            document.clusters()[place].get("hosts")
         });
-        let written = written.map_or(&[][..], Value::items);
+        let written = written.map_or(&[][..], Value::items).iter().rev();
+        // There may be thousands, and of two with one address the first counts.
+        let written = written.filter_map(|one| Some((one.text("address")?, one)));
+        let written: HashMap<_, _> = written.collect();
         let fragment = |host: &Host| {
             let made = written_as(host);
-            let same = |one: &&Value| SAID.iter().all(|key| said(one, key) == said(&made, key));
-            Fragment(written.iter().find(same).cloned().unwrap_or(made))
+            let before = made.text("address").and_then(|at| written.get(at));
+            let same = |one: &&&Value| SAID.iter().all(|key| said(one, key) == said(&made, key));
+            let stays = before.filter(same).map(|one| (*one).clone());
+            Fragment(stays.unwrap_or(made))
         };
         Self::PutHosts {
             hosts: hosts.iter().map(fragment).collect(),
@@ -307,17 +352,9 @@ fn found_router<'t>(top: &'t mut Value, name: &RouterName) -> Result<&'t mut Val
     found.ok_or_else(|| EditError::none("router", name))
 }
 
-fn hosts_of<'t>(top: &'t mut Value, name: &ClusterName) -> Result<&'t mut Vec<Value>, EditError> {
-    let named = |cluster: &&mut Value| cluster.text("name") == Some(name.as_str());
-    let found = clusters(top).iter_mut().find(named);
-    let found = found.ok_or_else(|| EditError::none("cluster", name))?;
-    Ok(found.items_mut("hosts"))
-}
-
 fn put(items: &mut Vec<Value>, what: &str, key: &str, item: Value) -> Result<(), EditError> {
     let Some(name) = item.text(key) else {
-        let message = format!("a {what} that is put in needs a `{key}`");
-        return Err(EditError::Malformed(message));
+        return Err(EditError::nameless(what, key));
     };
     match items
         .iter_mut()
@@ -339,7 +376,7 @@ fn remove(items: &mut Vec<Value>, what: &str, key: &str, name: &str) -> Result<(
 }
 
 fn first_of_each(hosts: Vec<Value>) -> Vec<Value> {
-    let mut seen = std::collections::HashSet::<Arc<str>>::new();
+    let mut seen = HashSet::<Arc<str>>::new();
     let mut hosts = hosts;
     hosts.retain(|host| match host.text("address") {
         Some(address) => seen.insert(address.into()),

@@ -107,6 +107,77 @@ fn every_edit_does_what_it_is_called() {
     }
 }
 
+/// Edits of nothing but clusters, some of which are refused.
+const OF_CLUSTERS: [&str; 9] = [
+    r#"{"put_cluster":{"NAME":"c","Hosts":[{"ADDRESS":"127.0.0.1:1","unheard":1}]}}"#,
+    r#"{"put_cluster":{"name":"d"}},{"put_cluster":{"name":"c"}},{"put_cluster":{"name":"a"}}"#,
+    r#"{"put_cluster":{"name":"b","lb_type":"LB_NONE"}},{"append_hosts":{"cluster":"b","hosts":[{"address":"127.0.0.1:7"}]}}"#,
+    r#"{"put_hosts":{"cluster":"a","hosts":[{"address":"127.0.0.1:8001"},{"address":"127.0.0.1:8001","weight":7}]}}"#,
+    r#"{"remove_hosts":{"cluster":"a","addresses":["127.0.0.1:8001"]}},{"put_cluster":{"name":"c"}}"#,
+    r#"{"append_hosts":{"cluster":"b","hosts":[{"address":"127.0.0.1:1","weight":500}]}}"#,
+    r#"{"append_hosts":{"cluster":"b","hosts":[{"address":"127.0.0.1"},{"weight":"1"}]}}"#,
+    r#"{"put_cluster":{"name":"b","health_check":{"interval":5}}}"#,
+    r#"{"put_cluster":{"name":"b","circuit_breakers":[{},{}],"hosts":7}}"#,
+];
+
+fn told(found: &crate::config::Diagnostics) -> Vec<String> {
+    found.errors().map(|one| format!("{one:?}")).collect()
+}
+
+#[test]
+fn a_cluster_that_is_resolved_alone_is_what_it_would_be_in_the_whole() {
+    for edit in OF_CLUSTERS {
+        let running = running();
+        let edits = edits(&format!(r#"{{"edits":[{edit}]}}"#)).unwrap();
+        let mut document = Document::clone(running.document().unwrap());
+        for edit in &edits {
+            edit.apply(&mut document, |_| None).unwrap();
+        }
+        let whole = Configuration::of_document(&document, &Alone);
+        match (running.edited(&edits, &Alone), whole) {
+            (Ok(edited), Ok(whole)) => {
+                assert_eq!(edited.configuration.plan(), whole.plan(), "{edit}");
+                assert_eq!(edited.configuration.document(), whole.document(), "{edit}");
+            }
+            (Err(Refused::Findings(found)), Err(whole)) => {
+                assert_eq!(told(&found), told(&whole), "{edit}");
+            }
+            (edited, whole) => panic!("{edit}: {edited:?}, {whole:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_becomes_doubtful_in_a_cluster_is_said_once() {
+    let warned = |running: &Configuration, text| {
+        let edits = edits(&format!(r#"{{"edits":[{text}]}}"#)).unwrap();
+        let edited = running.edited(&edits, &Alone).unwrap();
+        (edited.configuration, edited.warnings.len())
+    };
+    let (running, first) = warned(&running(), r#"{"put_cluster":{"name":"c","unheard":1}}"#);
+    let (_, second) = warned(&running, r#"{"put_cluster":{"name":"c","unheard":2}}"#);
+
+    assert_eq!((first, second), (1, 0));
+}
+
+#[test]
+fn a_change_of_one_cluster_leaves_the_others_shared() {
+    let running = running();
+    let edits = edits(r#"{"edits":[{"put_hosts":{"cluster":"b","hosts":[]}}]}"#).unwrap();
+    let after = running.edited(&edits, &Alone).unwrap().configuration;
+
+    let shared = |n: usize| Arc::ptr_eq(&running.plan().clusters[n], &after.plan().clusters[n]);
+    assert!(shared(0) && shared(1), "nothing became another");
+    let members = |of: &Configuration| {
+        let (document, place) = (of.document().unwrap(), 0);
+        match &document.clusters()[place].kind {
+            crate::config::raw::Kind::Object(members) => Arc::clone(members),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(Arc::ptr_eq(&members(&running), &members(&after)));
+}
+
 #[test]
 fn edits_of_one_change_build_on_each_other() {
     let wanted = edited(
@@ -191,7 +262,7 @@ fn hosts_that_stay_keep_what_the_document_says_of_them() {
     let edit = Edit::hosts(
         "a".into(),
         &hosts,
-        running.document().map(|document| &**document),
+        running.document().map(|document| (&**document, 0)),
     );
     let wanted = running.edited(&[edit], &Alone).unwrap().configuration;
 

@@ -1,5 +1,7 @@
 //! A document with each known key under its table's name and given once, as the walk reads it.
 
+use std::sync::Arc;
+
 use super::shape::{Schema, Shape, Tagged};
 use super::value::{Kind, Member, Value};
 
@@ -13,23 +15,24 @@ pub(crate) fn canonical(value: &Value, schema: &'static Schema) -> Value {
 fn of(value: &Value, shape: Shape) -> Value {
     let kind = match (shape, &value.kind) {
         (Shape::List(of_items), Kind::Array(items)) => {
-            Kind::Array(items.iter().map(|item| of(item, *of_items)).collect())
+            let items = items.iter().map(|item| of(item, *of_items));
+            Kind::Array(Arc::new(items.collect()))
         }
         (Shape::Object(schema), Kind::Object(members)) => {
-            Kind::Object(fields(members, schema, None))
+            Kind::Object(fields(members, schema, None).into())
         }
         (Shape::Tagged(tagged), Kind::Object(members)) => {
-            Kind::Object(fields(members, tagged.schema, Some(tagged)))
+            Kind::Object(fields(members, tagged.schema, Some(tagged)).into())
         }
         (Shape::Map(of_values), Kind::Object(members)) => {
             let mut found = Vec::new();
-            for member in members {
+            for member in members.iter() {
                 put(
                     &mut found,
                     entry(&member.key, member, of(&member.value, *of_values)),
                 );
             }
-            Kind::Object(found)
+            Kind::Object(found.into())
         }
         (_, kind) => kind.clone(),
     };
@@ -97,9 +100,10 @@ fn merge(members: &mut Vec<Member>, later: Member, shape: Shape) {
             (Kind::Object(fields), Kind::Object(more))
                 if matches!(shape, Shape::Object(_) | Shape::Tagged(_) | Shape::Map(_)) =>
             {
-                for field in more {
+                let fields = Arc::make_mut(fields);
+                for field in more.iter() {
                     let shape = of_key(&field.key).unwrap_or(Shape::Free);
-                    merge(fields, field, shape);
+                    merge(fields, field.clone(), shape);
                 }
             }
             (_, kind) => {

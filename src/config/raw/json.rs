@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         self.skip_blanks();
         if self.peek() == Some(b'}') {
             self.bump();
-            return Ok(Kind::Object(members));
+            return Ok(Kind::Object(members.into()));
         }
         loop {
             self.skip_blanks();
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
             let value = self.value(depth)?;
             members.push(Member { key, place, value });
             if !self.another(b'}', "`,` or `}`")? {
-                return Ok(Kind::Object(members));
+                return Ok(Kind::Object(members.into()));
             }
         }
     }
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         self.skip_blanks();
         if self.peek() == Some(b']') {
             self.bump();
-            return Ok(Kind::Array(items));
+            return Ok(Kind::Array(items.into()));
         }
         loop {
             self.skip_blanks();
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
             }
             items.push(self.value(depth)?);
             if !self.another(b']', "`,` or `]`")? {
-                return Ok(Kind::Array(items));
+                return Ok(Kind::Array(items.into()));
             }
         }
     }

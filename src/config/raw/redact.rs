@@ -1,5 +1,7 @@
 //! A document as others may see it: without its secrets.
 
+use std::sync::Arc;
+
 use super::fold::folds;
 use super::shape::{Schema, Shape};
 use super::value::{Kind, Member, Value};
@@ -46,9 +48,9 @@ fn of(value: &Value, shape: Shape) -> Value {
                 Shape::List(of_items) => *of_items,
                 _ => Shape::Free,
             };
-            Kind::Array(items.iter().map(|item| of(item, shape)).collect())
+            Kind::Array(Arc::new(items.iter().map(|item| of(item, shape)).collect()))
         }
-        (shape, Kind::Object(members)) => Kind::Object(
+        (shape, Kind::Object(members)) => Kind::Object(Arc::new(
             members
                 .iter()
                 .map(|member| Member {
@@ -56,7 +58,7 @@ fn of(value: &Value, shape: Shape) -> Value {
                     ..member.clone()
                 })
                 .collect(),
-        ),
+        )),
         (_, kind) => kind.clone(),
     };
     Value {

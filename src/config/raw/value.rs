@@ -1,4 +1,9 @@
 //! A document as written: every value with its place.
+//!
+//! Copies share what they hold until one of them is changed, so that a change of a large document
+//! costs what it changes and not what it leaves.
+
+use std::sync::Arc;
 
 /// Line and column, from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,24 +16,24 @@ impl Place {
     pub(crate) const START: Self = Self { line: 1, column: 1 };
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) kind: Kind,
     pub(crate) place: Place,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Null,
     Bool(bool),
     /// The digits as written: what they mean depends on the key.
     Number(Box<str>),
     String(Box<str>),
-    Array(Vec<Value>),
-    Object(Vec<Member>),
+    Array(Arc<Vec<Value>>),
+    Object(Arc<Vec<Member>>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) key: Box<str>,
     pub(crate) place: Place,
@@ -43,7 +48,7 @@ impl Value {
 
     /// An object of these members.
     pub(crate) fn object<'k>(members: impl IntoIterator<Item = (&'k str, Self)>) -> Self {
-        let mut object = Self::made(Kind::Object(Vec::new()));
+        let mut object = Self::made(Kind::Object(Arc::default()));
         for (key, value) in members {
             object.set(key, value);
         }
@@ -91,10 +96,10 @@ impl Value {
     pub(crate) fn items_mut(&mut self, key: &str) -> &mut Vec<Self> {
         let value = self.entry(key);
         if !matches!(value.kind, Kind::Array(_)) {
-            value.kind = Kind::Array(Vec::new());
+            value.kind = Kind::Array(Arc::default());
         }
         match &mut value.kind {
-            Kind::Array(items) => items,
+            Kind::Array(items) => Arc::make_mut(items),
             _ => unreachable!("it was made one"),
         }
     }
@@ -102,11 +107,12 @@ impl Value {
     /// What stands under a key, `null` if nothing did; whatever else this is gives way to an object.
     pub(crate) fn entry(&mut self, key: &str) -> &mut Self {
         if !matches!(self.kind, Kind::Object(_)) {
-            self.kind = Kind::Object(Vec::new());
+            self.kind = Kind::Object(Arc::default());
         }
         let Kind::Object(members) = &mut self.kind else {
             unreachable!("it was made one");
         };
+        let members = Arc::make_mut(members);
         let at = members.iter().rposition(|member| &*member.key == key);
         let at = at.unwrap_or_else(|| {
             let value = Self::made(Kind::Null);
@@ -127,7 +133,7 @@ impl Value {
 
     pub(crate) fn unset(&mut self, key: &str) {
         if let Kind::Object(members) = &mut self.kind {
-            members.retain(|member| &*member.key != key);
+            Arc::make_mut(members).retain(|member| &*member.key != key);
         }
     }
 
@@ -163,7 +169,7 @@ impl Value {
             serde_json::Value::Number(number) => Kind::Number(number.to_string().into()),
             serde_json::Value::String(text) => Kind::String(text.as_str().into()),
             serde_json::Value::Array(items) => {
-                Kind::Array(items.iter().map(Self::from_json).collect())
+                Kind::Array(Arc::new(items.iter().map(Self::from_json).collect()))
             }
             serde_json::Value::Object(members) => {
                 let member = |(key, value): (&String, &serde_json::Value)| Member {
@@ -171,7 +177,7 @@ impl Value {
                     place: Place::START,
                     value: Self::from_json(value),
                 };
-                Kind::Object(members.iter().map(member).collect())
+                Kind::Object(Arc::new(members.iter().map(member).collect()))
             }
         })
     }

@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for AnyKind {
         while let Some(item) = seq.next_element::<Spanned<Untyped>>()? {
             items.push(item.into());
         }
-        Ok(Kind::Array(items))
+        Ok(Kind::Array(items.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
@@ -138,6 +138,6 @@ impl<'de> Visitor<'de> for AnyKind {
                 value: value.into(),
             });
         }
-        Ok(Kind::Object(members))
+        Ok(Kind::Object(members.into()))
     }
 }

@@ -71,7 +71,7 @@ impl Found {
     }
 }
 
-fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
+pub(super) fn cluster(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Cluster> {
     let name = at.text("name").map(|(name, _)| ClusterName::from(name));
     if name.is_none() && !at.get("name").is_some_and(|at| at.is_wrong()) && !at.is_wrong() {
         scope.push(at.error(Code::MissingKey, "a cluster needs a `name`"));

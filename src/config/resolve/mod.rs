@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use super::diagnostics::{Code, Diagnostic, Diagnostics};
 use super::load::Surroundings;
-use super::plan::Plan;
+use super::plan::{Cluster, Plan};
 use super::raw::Cursor;
 use crate::name::{ClusterName, RouterName};
 
@@ -58,13 +58,7 @@ pub(super) fn resolve(
     surroundings: &dyn Surroundings,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
-    let mut scope = Scope {
-        surroundings,
-        diagnostics,
-        clusters: HashSet::new(),
-        routers: HashSet::new(),
-        mirroring: HashSet::new(),
-    };
+    let mut scope = Scope::new(surroundings, diagnostics);
     let clusters = cluster::clusters(top, &mut scope);
     let (routers, listeners) = match server::only(top, &mut scope) {
         Some(server) => (
@@ -81,6 +75,15 @@ pub(super) fn resolve(
     }
 }
 
+/// One cluster alone: nothing else of a document has a say in what it is.
+pub(super) fn resolve_cluster(
+    at: &Cursor<'_>,
+    surroundings: &dyn Surroundings,
+    diagnostics: &mut Diagnostics,
+) -> Option<Cluster> {
+    cluster::cluster(at, &mut Scope::new(surroundings, diagnostics))
+}
+
 /// Refuses an object in which two keys that exclude one another both say something.
 fn exclusive(at: &Cursor<'_>, one: &str, other: &str, scope: &mut Scope<'_>) {
     if let (Some(_), Some(at)) = (at.filled(one), at.filled(other)) {
@@ -89,7 +92,17 @@ fn exclusive(at: &Cursor<'_>, one: &str, other: &str, scope: &mut Scope<'_>) {
     }
 }
 
-impl Scope<'_> {
+impl<'s> Scope<'s> {
+    fn new(surroundings: &'s dyn Surroundings, diagnostics: &'s mut Diagnostics) -> Self {
+        Self {
+            surroundings,
+            diagnostics,
+            clusters: HashSet::new(),
+            routers: HashSet::new(),
+            mirroring: HashSet::new(),
+        }
+    }
+
     fn push(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
