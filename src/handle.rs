@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::actor::explain::{Explanation, Unexplained};
 use crate::actor::root::{
-    self, ApplyError, ChangeHosts, Charge, Drift, Entry, Outcome, Running, Terms, Want,
+    self, ApplyError, ChangeHosts, Charge, Drift, Entry, Outcome, Running, Terms, Vitals, Want,
 };
 use crate::actor::subscribers::{HealthTurned, Subscription};
 use crate::actor::view::Overview;
@@ -185,6 +185,22 @@ impl ProxyHandle {
     #[must_use]
     pub fn charge(&self) -> watch::Receiver<Charge> {
         self.root.charge()
+    }
+
+    /// Where the process is in its life, how many connections it has, and on which sockets it
+    /// listens. Nobody is asked.
+    #[must_use]
+    pub fn vitals(&self) -> &Vitals {
+        self.root.vitals()
+    }
+
+    /// Asks the thread of every worker for a sign of life; the workers that gave none in time.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Ended`] when the proxy has ended.
+    pub async fn silent_workers(&self, within: Duration) -> Result<Vec<usize>, ApplyError> {
+        self.root.silent_workers(within).await
     }
 
     /// Why the process before goes on instead of this one, if so.

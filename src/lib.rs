@@ -87,6 +87,7 @@ pub use crate::actor::root::{
     ApplyError, Drift, Entry, Journal, Keeping, Outcome, Running, Source, Terms, Trial,
 };
 pub use crate::actor::subscribers::{HealthTurned, Subscription};
+use crate::actor::supervisor::Life;
 pub use crate::actor::upgrade::{Inheritance, Launch, Launched, Launcher, Upgrades, inherit};
 pub use crate::actor::view::{ClusterView, HostView, ListenerView, Overview};
 use crate::actor::{admin, root};
@@ -95,6 +96,8 @@ pub use crate::config::{Change, Configuration, HostAddress, Plan};
 use crate::filter::Registry;
 pub use crate::handle::{Failure, Hosts, ProxyHandle};
 pub use crate::name::{ClusterName, ListenerName};
+use crate::net::Given;
+use crate::supervise::Exit;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Roller;
 
@@ -109,6 +112,7 @@ pub struct Proxy {
     workers: usize,
     max_connections: usize,
     drain_time: Duration,
+    pre_drain_wait: Duration,
     filters: Registry,
     access: AccessLogs,
     log_directory: Option<PathBuf>,
@@ -117,6 +121,7 @@ pub struct Proxy {
     keeping: Keeping,
     upgrades: Option<Upgrades>,
     inheritance: Option<Inheritance>,
+    given: Vec<Given>,
     admin: Option<admin::Options>,
 }
 
@@ -132,6 +137,7 @@ impl Default for Proxy {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: MAX_CONNECTIONS,
             drain_time: DRAIN_TIME,
+            pre_drain_wait: Duration::ZERO,
             filters: Registry::default(),
             access: AccessLogs::new(Roller::default(), TimeZone::system()),
             log_directory: None,
@@ -140,6 +146,7 @@ impl Default for Proxy {
             keeping: Keeping::default(),
             upgrades: None,
             inheritance: None,
+            given: Vec::new(),
             admin: None,
         }
     }
@@ -177,6 +184,14 @@ impl Proxy {
     #[must_use]
     pub fn drain_time(mut self, drain_time: Duration) -> Self {
         self.drain_time = drain_time;
+        self
+    }
+
+    /// How long [`ProxyHandle::drain`] waits before it stops accepting, while `/readyz` says that no
+    /// more should be sent (default: not at all).
+    #[must_use]
+    pub fn pre_drain_wait(mut self, pre_drain_wait: Duration) -> Self {
+        self.pre_drain_wait = pre_drain_wait;
         self
     }
 
@@ -233,6 +248,14 @@ impl Proxy {
         self
     }
 
+    /// Listening sockets that are there already (default: none). A listener that has the address or
+    /// the name of one accepts on it instead of a new one; the others are closed.
+    #[must_use]
+    pub fn sockets(mut self, given: Vec<Given>) -> Self {
+        self.given = given;
+        self
+    }
+
     /// Opens the HTTP door for administrators (default: there is none).
     #[must_use]
     pub fn admin(mut self, options: admin::Options) -> Self {
@@ -265,6 +288,7 @@ impl Proxy {
             workers,
             max_connections,
             drain_time,
+            pre_drain_wait,
             filters,
             access,
             log_directory,
@@ -273,12 +297,14 @@ impl Proxy {
             keeping,
             upgrades,
             inheritance,
+            given,
             admin,
         } = self;
         let options = root::Options {
             workers,
             max_connections,
             drain_time,
+            pre_drain: pre_drain_wait,
             filters,
             access,
             log_directory,
@@ -288,7 +314,7 @@ impl Proxy {
             upgrades,
             admin,
         };
-        let (root, mut life) = root::start(options, inheritance)?;
+        let (root, life) = root::start(options, inheritance, given)?;
         // Whoever drops this future drops the life with it.
         let want = Want::Configuration(Box::new(configuration.into()));
         let terms = Terms {
@@ -296,19 +322,23 @@ impl Proxy {
             ..Terms::default()
         };
         let applied = root.alter(want, terms).await;
-        let (ended, end) = watch::channel(None);
-        // The end must be known to handles on any thread, and outlive every one of them.
-        let told = async move { ended.send_replace(Some(life.ended().await)) };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "it only waits and tells; nothing in it panics"
-        )]
-        actix_rt::spawn(told);
-        let handle = ProxyHandle::new(root, end);
+        let handle = ProxyHandle::new(root, end_of(life));
         if applied.is_err() {
             // The tree ends by itself when its first plan fails; nothing of it is left after this.
             let _ = handle.ended().await;
         }
         applied.map(|_| handle)
     }
+}
+
+/// The end of the tree, known to handles on any thread; it outlives every one of them.
+fn end_of(mut life: Life) -> watch::Receiver<Option<Exit>> {
+    let (ended, end) = watch::channel(None);
+    let told = async move { ended.send_replace(Some(life.ended().await)) };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it only waits and tells; nothing in it panics"
+    )]
+    actix_rt::spawn(told);
+    end
 }

@@ -3,6 +3,8 @@
 //! ```text
 //!            Started                Drain                Empty, deadline, Drain
 //! Starting ───────────▶ Running ───────────▶ Draining ───────────────────────────▶ Stopping
+//!                          │ Drain            ▲ deadline
+//!                          └───▶ Lingering ───┘     when a drain is to be seen coming
 //!
 //! predecessor:      SuccessorCame        SuccessorAccepts        deadline
 //!          Running ──────────────▶ HandingOver ──────▶ Probation ────────▶ Committing
@@ -59,6 +61,13 @@ pub enum State {
         /// When the successor has proved itself.
         until: Instant,
     },
+    /// It accepts, and says that it soon will not, so that nobody sends it more.
+    Lingering {
+        /// When it stops accepting.
+        until: Instant,
+        /// How long what runs then may take to end.
+        drain: Duration,
+    },
     /// It accepts.
     Running,
     /// The tree is being started.
@@ -87,6 +96,7 @@ impl State {
             Self::Starting => 4,
             Self::Waiting { .. } => 5,
             Self::Running | Self::Trial { .. } => 6,
+            Self::Lingering { .. } => 7,
             Self::Draining { .. } | Self::Leaving { .. } => 8,
             Self::Stopping => 9,
             Self::Stopped => 11,
@@ -113,6 +123,8 @@ pub struct Times {
     pub commit: Duration,
     /// For the connections that are left, when the process leaves because of an upgrade.
     pub drain: Duration,
+    /// For so long a process that is to drain says so before it stops accepting.
+    pub pre_drain: Duration,
 }
 
 /// What happened to the process.
@@ -216,6 +228,12 @@ pub fn on(state: State, event: Event, now: Instant, times: &Times) -> (State, Ve
         // Nothing is accepted yet, so nothing can drain.
         (State::Starting | State::Waiting { .. }, StartFailed | Drain(_)) => stop(state),
         (State::Draining { .. } | State::Leaving { .. }, _) => draining(state, event, now),
+        (State::Lingering { .. }, _) => lingering(state, event, now),
+        (State::Running | State::HandingOver { .. }, Drain(drain))
+            if !times.pre_drain.is_zero() =>
+        {
+            linger(state, drain, now + times.pre_drain)
+        }
         (_, Drain(time)) => leave(state, time, now),
         (State::Running, SuccessorCame) => {
             let until = now + times.handover;
@@ -309,6 +327,16 @@ fn successor(state: State, event: Event, now: Instant, times: &Times) -> (State,
     }
 }
 
+fn lingering(state: State, event: Event, now: Instant) -> (State, Vec<Effect>) {
+    use Event::*;
+    match (state, event) {
+        (_, DeadlineReached) if is_early(state, now) => (state, again(state)),
+        (State::Lingering { drain: time, .. }, DeadlineReached) => drain(time, now),
+        (_, Drain(_)) => stop(state),
+        _ => (state, vec![]),
+    }
+}
+
 fn draining(state: State, event: Event, now: Instant) -> (State, Vec<Effect>) {
     use Event::*;
     match (state, event) {
@@ -344,6 +372,7 @@ impl State {
             | Self::Draining { until }
             | Self::HandingOver { until }
             | Self::Leaving { until }
+            | Self::Lingering { until, .. }
             | Self::Probation { until }
             | Self::Trial { until }
             | Self::Waiting { until } => Some(until),
@@ -369,6 +398,15 @@ fn stop(state: State) -> (State, Vec<Effect>) {
         effects.insert(0, Effect::HangUp);
     }
     (State::Stopping, effects)
+}
+
+/// Is to drain, and says so first.
+fn linger(state: State, drain: Duration, until: Instant) -> (State, Vec<Effect>) {
+    let mut effects = vec![Effect::WakeAt(until)];
+    if state.talks() {
+        effects.insert(0, Effect::HangUp);
+    }
+    (State::Lingering { until, drain }, effects)
 }
 
 /// Drains, and leaves the other process to itself: whoever ends this one means the service.

@@ -1,4 +1,4 @@
-//! Makes a chosen actor panic, so that tests can watch the tree mend itself.
+//! Makes a chosen actor panic, or hold up its thread, so that tests can watch the tree mend itself.
 //!
 //! Compiled only for tests. Every supervised actor registers under its kind: the last word of its
 //! type (`Cluster`), or a supervisor's name. The panic comes from inside the actor's own poll,
@@ -34,6 +34,15 @@ pub fn panic_nth(kind: &str, index: usize) -> bool {
     })
 }
 
+/// Makes the longest-living actor of this kind hold its thread up for good; `false` when none
+/// lives.
+pub fn hang_one(kind: &str) -> bool {
+    with_live(|live| {
+        let fuse = live.iter().find(|((of, _), _)| of == kind);
+        fuse.map(|(_, fuse)| fuse.hang()).is_some()
+    })
+}
+
 /// How many actors of this kind live.
 #[must_use]
 pub fn count(kind: &str) -> usize {
@@ -65,6 +74,9 @@ impl Switch {
     /// Panics when a test has asked for it.
     pub(super) fn check(&self, cx: &task::Context<'_>) {
         self.fuse.waker.register(cx.waker());
+        while self.fuse.hung.load(Ordering::Acquire) {
+            std::thread::park();
+        }
         if self.fuse.blown.load(Ordering::Acquire) {
             panic!("injected fault in {}", self.key.0);
         }
@@ -80,12 +92,18 @@ impl Drop for Switch {
 #[derive(Default)]
 struct Fuse {
     blown: AtomicBool,
+    hung: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Fuse {
     fn blow(&self) {
         self.blown.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn hang(&self) {
+        self.hung.store(true, Ordering::Release);
         self.waker.wake();
     }
 }

@@ -134,7 +134,8 @@ impl Board {
 /// The sockets of one listener.
 type Sockets = Arc<Vec<Arc<Listening>>>;
 
-/// What a predecessor has handed over. It belongs to the root.
+/// What a predecessor has handed over, and what the process was started with. It belongs to the
+/// root.
 pub(super) type Inherited = Rc<RefCell<Legacy>>;
 
 impl Board {
@@ -259,7 +260,7 @@ impl Listeners {
             .borrow_mut()
             .claim(&wanted.name, &wanted.address);
         if let Some(Claimed { place, sockets }) = claimed {
-            return Ok((Arc::new(sockets), Some(place)));
+            return Ok((Arc::new(sockets), place));
         }
         // Two that ask for any port have equal settings, and yet want two ports.
         let holds = |post: &Arc<Post>| post.local_address().as_ref() == Some(&wanted.address);

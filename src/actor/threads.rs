@@ -53,6 +53,25 @@ impl Threads {
         run_on(&handle, move || start(Hall::here())).await
     }
 
+    /// Asks every thread for a sign of life, and returns those that gave none in time.
+    pub(super) async fn silent(&self, within: Duration) -> Vec<usize> {
+        let handles = self.0.iter().map(|thread| {
+            let thread = thread.borrow();
+            thread.as_ref().map(Thread::handle)
+        });
+        let asked = handles.enumerate().map(async |(index, handle)| {
+            let (sender, sign) = oneshot::channel::<()>();
+            let sign_of_life = move || {
+                // Who asked may have given up.
+                let _ = sender.send(());
+            };
+            let asked = handle.is_some_and(|handle| handle.spawn_fn(sign_of_life));
+            let answered = asked && matches!(timeout(within, sign).await, Ok(Ok(())));
+            (!answered).then_some(index)
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
     /// Ends them all, and what is on them.
     pub(super) async fn end(&self) {
         let threads = self.0.iter().filter_map(RefCell::take);
@@ -130,6 +149,26 @@ mod tests {
 
         assert_eq!(first, second);
         assert_ne!(second, third);
+    }
+
+    #[actix::test]
+    async fn a_thread_that_is_held_up_gives_no_sign_of_life() {
+        let threads = Threads::new(2);
+        let start = |_| ((), run(|_| Tenant).1);
+        let _first = threads.run(0, start).await.unwrap();
+        let _second = threads.run(1, start).await.unwrap();
+        assert!(threads.silent(Duration::from_secs(5)).await.is_empty());
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let handle = threads.0[1].borrow().as_ref().unwrap().handle();
+        handle.spawn_fn(move || {
+            let _ = held.recv();
+        });
+
+        let silent = threads.silent(Duration::from_millis(20)).await;
+        drop(release);
+
+        assert_eq!(silent, [1]);
+        assert!(threads.silent(Duration::from_secs(5)).await.is_empty());
     }
 
     #[actix::test]

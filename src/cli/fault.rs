@@ -1,12 +1,12 @@
 //! Faults from outside: `BANYAN_FAULT=KIND:COUNT` makes so many actors of a kind panic, one after
-//! the other, once the process runs.
+//! the other, once the process runs; `hang KIND:1` has one hold up its thread for good.
 //!
 //! Compiled only for tests.
 
 use std::thread;
 use std::time::Duration;
 
-use crate::actor::fault::panic_one;
+use crate::actor::fault::{hang_one, panic_one};
 use crate::net::arm;
 
 /// Shorter than any restart period by far, longer than a restart takes.
@@ -34,7 +34,11 @@ pub(super) fn inject() {
     thread::spawn(move || {
         while left > 0 {
             // None may live for a moment, between two lives.
-            left -= u32::from(panic_one(&kind));
+            let done = match kind.strip_prefix("hang ") {
+                Some(kind) => hang_one(kind),
+                None => panic_one(&kind),
+            };
+            left -= u32::from(done);
             thread::sleep(EVERY);
         }
     });

@@ -23,6 +23,7 @@ pub mod signals;
 mod source;
 mod start;
 mod stop;
+mod systemd;
 mod tree;
 mod upgrade;
 mod write_back;

@@ -20,10 +20,13 @@ use super::pid_file::PidFile;
 use super::settings::{self, Settings};
 use super::signals::Signals;
 use super::source::{ConfigurationFile, Watched};
+use super::systemd::Manager;
+use super::tree::Managed;
 use super::upgrade::CommandLine;
 use super::write_back::{Gate, WriteBack};
 use super::{Exit, limits, logging, memory, print, tree, upgrade};
 use crate::config::{Configuration, Diagnostics, Severity};
+use crate::net::Given;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
 use crate::{Charge, Inheritance, ProxyHandle, Upgrades};
@@ -99,6 +102,7 @@ fn boot(
         configuration,
         source,
         gates,
+        given: Vec::new(),
     };
     let line = CommandLine::new(super::canonical_arguments(), &begun.source.path);
     let ended = proceed(begun, settings, &paths, line, (&log, &handle));
@@ -124,7 +128,7 @@ fn asked(
 
 /// Runs the tree in an actix system of its own, until its last line is written.
 fn proceed(
-    begun: Begun,
+    mut begun: Begun,
     settings: &Settings,
     paths: &ControlPaths,
     line: CommandLine,
@@ -132,10 +136,13 @@ fn proceed(
 ) -> Result<Exit, String> {
     let roller = begun.configuration.plan().server.log.roller;
     let access = AccessLogs::new(roller, jiff::tz::TimeZone::system());
-    let logs = Logs {
+    let (manager, given) = Manager::meet(log);
+    begun.given = given;
+    let logs = Audience {
         log,
         handle,
         access: &access,
+        manager: &manager,
     };
     let life = || actix_rt::System::new().block_on(run(begun, settings, paths, line, &logs));
     // The panic hook has said where.
@@ -144,16 +151,18 @@ fn proceed(
     if let Err(reason) = &ended {
         crit!(log, "{}", reason);
     }
+    manager.bid_farewell();
     // An output that is stuck has had its time.
     let _flushed = access.close(CLOSE_DEADLINE);
     ended
 }
 
-/// Where a running process writes.
-struct Logs<'l> {
+/// Who is told what a running process does.
+struct Audience<'l> {
     log: &'l Logger,
     handle: &'l LogHandle,
     access: &'l AccessLogs,
+    manager: &'l Manager,
 }
 
 /// What a process runs.
@@ -161,6 +170,8 @@ struct Begun {
     configuration: Configuration,
     source: Arc<ConfigurationFile>,
     gates: Gates,
+    /// Sockets that the process was started with.
+    given: Vec<Given>,
 }
 
 impl Begun {
@@ -169,7 +180,7 @@ impl Begun {
         self,
         settings: &Settings,
         paths: &ControlPaths,
-        logs: &Logs<'_>,
+        logs: &Audience<'_>,
         upgrades: Option<Upgrades>,
         inheritance: Option<Inheritance>,
     ) -> Result<ProxyHandle, String> {
@@ -184,7 +195,7 @@ impl Begun {
         self,
         settings: &Settings,
         paths: &ControlPaths,
-        logs: &Logs<'_>,
+        logs: &Audience<'_>,
         upgrades: Option<Upgrades>,
         inheritance: Option<Inheritance>,
     ) -> Result<(Configuration, tree::Options), String> {
@@ -212,6 +223,7 @@ impl Begun {
             workers: limits::workers(server.workers),
             max_connections: limits::connections(settings.max_connections, log),
             drain_time: settings.drain_time,
+            pre_drain_wait: settings.pre_drain_wait,
             access: logs.access.clone(),
             log_directory: logs_of_tree.to_owned(),
             admin: admin::open(settings, address, sink, paths, around, log)?,
@@ -219,6 +231,7 @@ impl Begun {
             keeping,
             upgrades,
             inheritance,
+            given: self.given,
         };
         Ok((configuration, options))
     }
@@ -230,7 +243,7 @@ async fn run(
     settings: &Settings,
     paths: &ControlPaths,
     line: CommandLine,
-    logs: &Logs<'_>,
+    logs: &Audience<'_>,
 ) -> Result<Exit, String> {
     let log = logs.log;
     // Before anything is bound, so that no signal finds the process without an answer.
@@ -243,6 +256,9 @@ async fn run(
         Err(exit) => return Ok(exit),
     };
     let is_successor = inheritance.is_some();
+    if let Some(inheritance) = &inheritance {
+        logs.manager.succeeds(inheritance.listeners());
+    }
     Stage::Starting.enter(log);
     let gate = match begun.gates.auto_config() {
         true => Gate::Open,
@@ -272,7 +288,7 @@ async fn lead(
     paths: &ControlPaths,
     gate: Gate,
     mut signals: Signals,
-    logs: &Logs<'_>,
+    logs: &Audience<'_>,
 ) -> Exit {
     let log = logs.log;
     let pid_file = RefCell::new(None);
@@ -291,15 +307,22 @@ async fn lead(
         logs.handle.reopen();
         logs.access.reopen();
     };
-    let life = live(tree, next_signal, settings.drain_time, log, reopen);
+    let manager = logs.manager;
+    let managed = Managed {
+        proxy: tree,
+        manager,
+    };
+    let life = live(&managed, next_signal, settings.drain_time, log, reopen);
     let mut write_back = WriteBack::new(tree.clone(), source.path.clone(), gate, log.clone());
     let exit = tokio::select! {
         biased;
         never = in_charge => match never {},
+        never = manager.attend(tree, log) => match never {},
         exit = life => exit,
         never = memory::tend() => match never {},
         never = write_back.run() => match never {},
     };
+    manager.look(tree);
     if tree.superseded().is_none() {
         write_back.write().await;
     }

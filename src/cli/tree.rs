@@ -7,9 +7,11 @@ use std::time::Duration;
 use slog::Logger;
 
 use super::life::Tree;
+use super::systemd::Manager;
 use crate::actor::admin;
 use crate::actor::root::{Keeping, Source, Terms};
 use crate::config::Configuration;
+use crate::net::Given;
 use crate::telemetry::access_log::AccessLogs;
 use crate::{ApplyError, Failure, Inheritance, Proxy, ProxyHandle, Upgrades};
 
@@ -18,10 +20,12 @@ pub(super) struct Options {
     pub(super) workers: usize,
     pub(super) max_connections: usize,
     pub(super) drain_time: Duration,
+    pub(super) pre_drain_wait: Duration,
     pub(super) access: AccessLogs,
     pub(super) log_directory: PathBuf,
     pub(super) upgrades: Option<Upgrades>,
     pub(super) inheritance: Option<Inheritance>,
+    pub(super) given: Vec<Given>,
     pub(super) source: Arc<dyn Source>,
     pub(super) keeping: Keeping,
     pub(super) admin: admin::Options,
@@ -37,11 +41,13 @@ pub(super) async fn start(
         .workers(options.workers)
         .max_connections(options.max_connections)
         .drain_time(options.drain_time)
+        .pre_drain_wait(options.pre_drain_wait)
         .access_logs(options.access)
         .log_directory(options.log_directory)
         .logger(log.clone())
         .source(options.source)
         .keeping(options.keeping)
+        .sockets(options.given)
         .admin(options.admin);
     let proxy = match options.upgrades {
         Some(upgrades) => proxy.upgrades(upgrades, options.inheritance),
@@ -50,20 +56,26 @@ pub(super) async fn start(
     proxy.run(configuration).await
 }
 
-impl Tree for ProxyHandle {
+/// A proxy that a service manager looks after.
+pub(super) struct Managed<'m> {
+    pub(super) proxy: &'m ProxyHandle,
+    pub(super) manager: &'m Manager,
+}
+
+impl Tree for Managed<'_> {
     type Failure = Failure;
 
     async fn drain(&self, deadline: Duration) -> u64 {
-        Self::drain(self, deadline).await
+        self.proxy.drain(deadline).await
     }
 
     async fn stop(&self) {
-        Self::stop(self).await;
+        self.proxy.stop().await;
     }
 
     async fn upgrade(&self) {
         // Whoever signals reads the log, where it says why.
-        let _ = Self::upgrade(self).await;
+        let _ = self.proxy.upgrade().await;
     }
 
     async fn reload(&self, by: &str) -> Result<Vec<String>, String> {
@@ -71,14 +83,17 @@ impl Tree for ProxyHandle {
             by: by.into(),
             ..Terms::default()
         };
-        match Self::reload(self, terms).await {
+        self.manager.reloading();
+        let outcome = match self.proxy.reload(terms).await {
             Ok(outcome) => Ok(outcome.summary.changes),
             Err(ApplyError::Source(found)) => Err(found.to_text()),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        self.manager.reloaded(&outcome);
+        outcome
     }
 
     async fn ended(&self) -> Result<(), Failure> {
-        Self::ended(self).await
+        self.proxy.ended().await
     }
 }

@@ -16,6 +16,7 @@ use super::arguments::{SettingsFlags, Upgrade as Arguments};
 use super::paths::ControlPaths;
 use super::settings::Settings;
 use super::start::absolute;
+use super::systemd::OF_THIS_PROCESS;
 use super::{Exit, print, settings};
 use crate::actor::upgrade::{self, InheritError};
 use crate::config::{self, Server};
@@ -249,6 +250,9 @@ impl CommandLine {
                 command.arg(argument);
             }
             command.env(settings::PREDECESSOR, &control);
+            for variable in OF_THIS_PROCESS {
+                command.env_remove(variable);
+            }
             spawn(&mut command, launch)
         })
     }

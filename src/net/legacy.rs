@@ -1,11 +1,12 @@
-//! Listening sockets that a predecessor hands over, until a listener claims them.
+//! Listening sockets that a predecessor hands over, or that the process was started with, until a
+//! listener claims them.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::Listening;
+use super::{Given, Keeper, Listening};
 use crate::config::Address;
 use crate::name::ListenerName;
 use crate::protocol::handover::{ListenerOffer, Place};
@@ -14,22 +15,60 @@ use crate::protocol::handover::{ListenerOffer, Place};
 #[derive(Debug)]
 struct Set {
     name: ListenerName,
-    configured: Address,
+    origin: Origin,
     sockets: Vec<Arc<Listening>>,
 }
 
-/// What a predecessor hands over; each listener may claim its sockets once.
+/// Where sockets come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// From a predecessor, whose listener was configured so.
+    Predecessor(Address),
+    /// The process was started with them.
+    Given(Keeper),
+}
+
+impl Set {
+    fn is_at(&self, wanted: &Address) -> bool {
+        let listens = self.sockets.first().map(|socket| socket.address());
+        listens.is_some_and(|there| is_same(there, wanted))
+    }
+
+    fn is_for(&self, name: &ListenerName, wanted: &Address) -> bool {
+        let by_name = match &self.origin {
+            Origin::Predecessor(configured) => configured == wanted,
+            Origin::Given(Keeper::Starter) => true,
+            Origin::Given(Keeper::EarlierLife) => self.has_any_port_of(wanted),
+        };
+        self.is_at(wanted) || (by_name && self.name == *name)
+    }
+
+    fn has_any_port_of(&self, wanted: &Address) -> bool {
+        let Some(there) = self.sockets.first().map(|socket| socket.address()) else {
+            return false;
+        };
+        match (there, wanted) {
+            (Address::Tcp(there), Address::Tcp(wanted)) => {
+                wanted.port() == 0 && there.ip() == wanted.ip()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a predecessor hands over, and what the process was started with; each listener may claim
+/// its sockets once.
 #[derive(Debug, Default)]
 pub struct Legacy {
-    /// In the order of the offer.
+    /// In the order of the offer; then those that were given.
     sets: Vec<Option<Set>>,
 }
 
 /// What a listener has claimed.
 #[derive(Debug)]
 pub struct Claimed {
-    /// Its place in the offer.
-    pub place: usize,
+    /// Its place in the predecessor's offer, if the sockets come from there.
+    pub place: Option<usize>,
     /// Its sockets.
     pub sockets: Vec<Arc<Listening>>,
 }
@@ -59,31 +98,72 @@ impl Legacy {
             let sockets = descriptors.by_ref().take(offer.sockets).map(adopt);
             sets.push(Some(Set {
                 name: offer.name.as_str().into(),
-                configured: address(&offer.configured),
+                origin: Origin::Predecessor(address(&offer.configured)),
                 sockets: sockets.collect::<io::Result<_>>()?,
             }));
         }
         Ok(Self { sets })
     }
 
+    /// Adds sockets that the process was started with; those that are of no use are closed and
+    /// returned by their names, with the reason.
+    ///
+    /// Those of one name and one address are one listener's.
+    pub fn give(&mut self, mut given: Vec<Given>) -> Vec<(String, io::Error)> {
+        // Whoever starts the process knows better than its earlier life.
+        given.sort_by_key(|one| one.keeper);
+        let mut useless = Vec::new();
+        for Given {
+            name,
+            keeper,
+            socket,
+        } in given
+        {
+            match Listening::given(socket, keeper) {
+                Ok(socket) => self.add_given(&name.as_str().into(), keeper, socket),
+                Err(error) => useless.push((name, error)),
+            }
+        }
+        useless
+    }
+
+    fn add_given(&mut self, name: &ListenerName, keeper: Keeper, socket: Listening) {
+        let origin = Origin::Given(keeper);
+        let of_one = |set: &&mut Set| {
+            let there = set.sockets.first().map(|socket| socket.address());
+            set.name == *name && set.origin == origin && there == Some(socket.address())
+        };
+        match self.sets.iter_mut().flatten().find(of_one) {
+            Some(set) => set.sockets.push(Arc::new(socket)),
+            None => self.sets.push(Some(Set {
+                name: name.clone(),
+                origin,
+                sockets: vec![Arc::new(socket)],
+            })),
+        }
+    }
+
     /// The sockets that listen where a listener is told to; the first that fit, and only once.
     ///
     /// One that asks for any port gets that of the listener of its name which asked for the same.
+    /// What whoever starts the process calls by the name of a listener is that one's, wherever it
+    /// listens.
     pub fn claim(&mut self, name: &ListenerName, wanted: &Address) -> Option<Claimed> {
-        let fits = |set: &Set| {
-            let listens = set.sockets.first().map(|socket| socket.address());
-            listens.is_some_and(|there| is_same(there, wanted))
-                || (set.name == *name && set.configured == *wanted)
-        };
-        let place = self
-            .sets
-            .iter()
-            .position(|set| set.as_ref().is_some_and(fits))?;
+        let fits = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.is_for(name, wanted));
+        let place = self.sets.iter().position(fits)?;
         let set = self.sets[place].take()?;
         Some(Claimed {
-            place,
+            place: matches!(set.origin, Origin::Predecessor(_)).then_some(place),
             sockets: set.sockets,
         })
+    }
+
+    /// Names and addresses of the sockets that the process was started with and no listener has
+    /// claimed.
+    pub fn unused(&self) -> impl Iterator<Item = (&ListenerName, &Address)> {
+        let given = |set: &&Set| matches!(set.origin, Origin::Given(_));
+        let sets = self.sets.iter().flatten().filter(given);
+        sets.filter_map(|set| Some((&set.name, set.sockets.first()?.address())))
     }
 }
 
@@ -172,10 +252,53 @@ mod tests {
         let mut legacy = Legacy::new(&offers, descriptors).unwrap();
 
         let by_name = legacy.claim(&"b".into(), &tcp("127.0.0.1:0")).unwrap();
-        assert_eq!((by_name.place, by_name.sockets.len()), (1, 1));
+        assert_eq!((by_name.place, by_name.sockets.len()), (Some(1), 1));
         let by_address = legacy.claim(&"other".into(), a[0].address()).unwrap();
-        assert_eq!((by_address.place, by_address.sockets.len()), (0, 3));
+        assert_eq!((by_address.place, by_address.sockets.len()), (Some(0), 3));
         assert!(legacy.claim(&"a".into(), a[0].address()).is_none());
+    }
+
+    fn given(name: &str, keeper: Keeper, bound: &[Arc<Listening>]) -> Vec<Given> {
+        let one = |socket| Given {
+            name: name.to_owned(),
+            keeper,
+            socket,
+        };
+        dup(bound).into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_the_process_was_started_with_is_claimed_by_address_or_by_name() {
+        let bind_any = |workers| bind(&tcp("127.0.0.1:0"), workers).unwrap();
+        let (lent, kept, idle) = (bind_any(1), bind_any(2), bind_any(1));
+        let mut legacy = Legacy::default();
+        let mut all = given("kept", Keeper::EarlierLife, &kept);
+        all.extend(given("lent", Keeper::Starter, &lent));
+        all.extend(given("idle", Keeper::Starter, &idle));
+        assert!(legacy.give(all).is_empty());
+        let mut count = |name: &str, wanted: &Address| {
+            let claimed = legacy.claim(&name.into(), wanted)?;
+            Some((claimed.place, claimed.sockets.len()))
+        };
+
+        // An earlier life's is only where it was, or where any port will do.
+        assert_eq!(count("kept", &tcp("127.0.0.1:9")), None);
+        assert_eq!(count("other", kept[0].address()), Some((None, 2)));
+        assert_eq!(count("lent", &tcp("127.0.0.1:9")), Some((None, 1)));
+        let unused: Vec<_> = legacy.unused().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(unused, ["idle"]);
+    }
+
+    #[test]
+    fn what_does_not_listen_is_given_back_with_the_reason() {
+        let socket = OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let of_udp = Given {
+            name: "dns".to_owned(),
+            keeper: Keeper::Starter,
+            socket,
+        };
+        let useless = Legacy::default().give(vec![of_udp]);
+        assert_eq!(useless[0].0, "dns");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::Keeper;
 use crate::config::Address;
 
 /// Connections that may wait to be accepted; the system's `somaxconn` bounds it further.
@@ -84,6 +85,41 @@ impl Listening {
             socket,
             address,
             file,
+        })
+    }
+
+    /// Takes a socket that this process was started with, wherever it listens. The file of a unix
+    /// socket is removed with it if an earlier life of this process has made it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no stream socket that listens at an address, or its file has gone.
+    pub fn given(socket: OwnedFd, keeper: Keeper) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+        let local = socket.local_addr()?;
+        let path = || {
+            local
+                .as_pathname()
+                .map(|path| Address::Unix(path.to_owned()))
+        };
+        let address = local.as_socket().map(Address::Tcp).or_else(path);
+        let address = address.ok_or_else(|| invalid("it has no address and no path"))?;
+        if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            return Err(invalid("it is no stream socket that listens"));
+        }
+        socket.set_nonblocking(true)?;
+        let file = match &address {
+            Address::Tcp(_) => {
+                socket.set_tcp_nodelay(true)?;
+                None
+            }
+            Address::Unix(path) => Some(SocketFile::at(path, path)?),
+        };
+        Ok(Self {
+            socket,
+            address,
+            file: file.filter(|_| keeper == Keeper::EarlierLife),
         })
     }
 

@@ -1,7 +1,8 @@
 //! What a signal does to the connections of a process.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -173,5 +174,56 @@ fn sigint_and_sigquit_wait_for_no_connection() {
             client.sees_its_end();
         }
         assert!(!home.path("logs/mosn.pid").exists(), "{signal}");
+    }
+}
+
+/// What the admin door answers to this path, over its socket.
+fn asked(home: &Home, path: &str) -> String {
+    let mut stream = UnixStream::connect(home.path("conf/banyan.sock")).expect("it is there");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn a_drain_that_is_announced_accepts_until_its_wait_is_over() {
+    let host = echo().to_string();
+    let home = Home::of(&configuration("127.0.0.1:0", &host));
+    let mut command = home.command("start --log-output stderr");
+    command.env("BANYAN_PRE_DRAIN_WAIT_S", "2");
+    let mut process = Process::of(&mut command);
+    process.is_running();
+    let to = process.address();
+    assert!(asked(&home, "/readyz").starts_with("HTTP/1.1 200 "));
+
+    process.signal(Signal::SIGTERM);
+
+    until("it is not ready", || {
+        asked(&home, "/readyz").starts_with("HTTP/1.1 503 ")
+    });
+    let client = Client::served(to).expect("it accepts still");
+    let said = process.says("[stagemanager] state changed to 8");
+    assert_eq!(said.matches("state changed to 7").count(), 1, "{said}");
+    until("nothing listens", || refuses(to));
+    client.finish().expect("it is not cut");
+    assert_eq!(process.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_an_announced_drain_at_once() {
+    for second in [Signal::SIGTERM, Signal::SIGINT] {
+        let home = Home::of(&configuration("127.0.0.1:0", &echo().to_string()));
+        let mut command = home.command("start --log-output stderr");
+        command.env("BANYAN_PRE_DRAIN_WAIT_S", "600");
+        let mut process = Process::of(&mut command);
+        process.is_running();
+        process.signal(Signal::SIGTERM);
+        process.says("[stagemanager] state changed to 7");
+
+        process.signal(second);
+
+        assert_eq!(process.code(), Some(0), "{second}");
     }
 }

@@ -124,7 +124,9 @@ impl Process {
     pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("it starts");
         let (sender, lines) = channel();
-        pump(child.stdout.take().expect("it is piped"), sender.clone());
+        if let Some(stdout) = child.stdout.take() {
+            pump(stdout, sender.clone());
+        }
         pump(child.stderr.take().expect("it is piped"), sender);
         Self {
             child,

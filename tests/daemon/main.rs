@@ -16,6 +16,7 @@ mod peers;
 mod refused;
 mod report;
 mod stale;
+mod systemd;
 mod upgrade;
 #[cfg(feature = "fault-injection")]
 mod upgrade_faults;

@@ -40,6 +40,7 @@ impl House {
     /// Publishes where the lifecycle is. Once a successor has the word, the admin door is its own.
     pub(super) fn publish_state(&self, state: State) {
         self.state_number.store(state.number(), Ordering::Relaxed);
+        self.state_seen.send_replace(state);
         match state {
             State::Probation { .. } | State::Committing { .. } | State::Leaving { .. } => {
                 self.admin_open.send_replace(false);

@@ -33,6 +33,7 @@ use crate::actor::workers::{self, Doors};
 use crate::config::{self, Change, Configuration, Plan, diff};
 use crate::lifecycle::State;
 use crate::name::ListenerName;
+use crate::net::Given;
 use crate::proxy::http::Fitting;
 use crate::supervise::{Restart, Shutdown};
 use crate::upstream::Neighbours;
@@ -51,12 +52,14 @@ pub(super) struct House {
     pub(super) state: Rc<Cell<State>>,
     /// Its number, published.
     pub(super) state_number: Arc<AtomicU8>,
+    /// The state itself, for the doors.
+    pub(super) state_seen: watch::Sender<State>,
     /// Whether the admin door is this process', published.
     pub(super) admin_open: watch::Sender<bool>,
     /// How many connections were left when the tree began to stop; `None` before that.
     pub(super) left: watch::Sender<Option<u64>>,
     /// How many more connections the process takes.
-    admission: Arc<Semaphore>,
+    pub(super) admission: Arc<Semaphore>,
     pub(super) shelf: Shelf,
     pub(super) board: Board,
     tables: Tables,
@@ -71,7 +74,7 @@ pub(super) struct House {
     pub(super) subscribers: Subscribers,
     workers: Doors,
     /// With the connections, which no crash of a worker ends.
-    threads: Threads,
+    pub(super) threads: Threads,
     pub(super) tree: Slot<View>,
     pub(super) turn: tokio::sync::Mutex<()>,
     pub(super) succession: Succession,
@@ -84,9 +87,10 @@ impl House {
     pub(super) fn new(
         options: Options,
         inheritance: Option<Inheritance>,
+        given: Vec<Given>,
     ) -> Result<Self, std::io::Error> {
         let state = Rc::new(Cell::new(State::Starting));
-        let succession = Succession::new(&options, &state, inheritance)?;
+        let succession = Succession::new(&options, &state, inheritance, given)?;
         let board = Board::default();
         if succession.is_successor() {
             board.hold();
@@ -113,6 +117,7 @@ impl House {
             queue: Semaphore::new(QUEUE),
             state,
             state_number: Arc::new(AtomicU8::new(State::Starting.number())),
+            state_seen: watch::Sender::new(State::Starting),
             admin_open: watch::Sender::new(true),
             left: watch::Sender::new(None),
             admission: Arc::new(Semaphore::new(options.max_connections)),
@@ -224,9 +229,11 @@ impl House {
     ) -> Result<(), ApplyError> {
         match self.state.get() {
             state if state.takes_changes() => {}
-            State::Draining { .. } | State::Leaving { .. } | State::Stopping | State::Stopped => {
-                return Err(ApplyError::Draining);
-            }
+            State::Draining { .. }
+            | State::Leaving { .. }
+            | State::Lingering { .. }
+            | State::Stopping
+            | State::Stopped => return Err(ApplyError::Draining),
             _ => return Err(ApplyError::Upgrading),
         }
         self.started().await?;
@@ -425,15 +432,6 @@ impl House {
         for line in totals::lines(&ClusterView::all(&self.shelf)) {
             slog::info!(self.options.log, "{line}"; "tag" => "upstream");
         }
-    }
-
-    /// Connections that the process has open.
-    pub(super) fn connections(&self) -> u64 {
-        let taken = self
-            .options
-            .max_connections
-            .saturating_sub(self.admission.available_permits());
-        taken as u64
     }
 }
 

@@ -1,7 +1,7 @@
 //! The root: holds the running plan and the lifecycle, and applies every change.
 //!
 //! In: commands of the doors: `Alter` and `Confirm` (in `commands`), `SetHealth`, `Subscribe`, `Drain`,
-//! `Stop`, and the queries `Drifts`, `Histories` and `Overviews`.
+//! `Stop`, and the queries `Drifts`, `Histories`, `Overviews` and `SilentWorkers` (in `vitals`).
 //! Out: sockets bound, clusters and listeners published, workers reconciled. It owns what must
 //! outlive a crash of the others: the shelf of clusters, the board of listeners, and the threads with
 //! the connections on them. When it ends, everything below it has ended.
@@ -18,6 +18,7 @@ mod proposal;
 mod steps;
 mod totals;
 mod upgrade;
+mod vitals;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -41,6 +42,7 @@ use crate::config::HostAddress;
 use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
 use crate::name::ClusterName;
+use crate::net::Given;
 use crate::supervise::{Exit, Policy, Strategy};
 use crate::telemetry::access_log::AccessLogs;
 pub use error::ApplyError;
@@ -48,6 +50,7 @@ use house::House;
 pub use journal::{Journal, Kept, write_whole};
 pub use proposal::{ChangeHosts, Drift, Entry, Outcome, Running, Source, Terms, Trial, Want};
 pub use upgrade::Charge;
+pub use vitals::{Bound, Vitals};
 
 /// When the parts of the proxy fail so often, it has failed.
 const POLICY: Policy = Policy {
@@ -65,6 +68,8 @@ pub struct Options {
     pub max_connections: usize,
     /// How long the connections of a listener that was taken down may last.
     pub drain_time: Duration,
+    /// For so long a process that is to drain says so before it stops accepting.
+    pub pre_drain: Duration,
     /// Stream filters of the program around the proxy.
     pub filters: Registry,
     /// Where access logs are opened.
@@ -95,7 +100,7 @@ pub struct Keeping {
 }
 
 /// Starts the tree on the current arbiter with the empty plan; with an inheritance, as the
-/// successor of another process.
+/// successor of another process. Listeners take the sockets that are `given` as they fit.
 ///
 /// # Errors
 ///
@@ -103,20 +108,21 @@ pub struct Keeping {
 pub fn start(
     options: Options,
     inheritance: Option<Inheritance>,
+    given: Vec<Given>,
 ) -> Result<(Handle, Life), ApplyError> {
-    let house = House::new(options, inheritance).map_err(|error| ApplyError::Step {
+    let house = House::new(options, inheritance, given).map_err(|error| ApplyError::Step {
         step: "upgrade",
         reason: error.to_string(),
     })?;
     let charge = house.succession.charge.subscribe();
     let running = Arc::clone(&house.running);
-    let counts = house.counts();
+    let (counts, vitals) = (house.counts(), house.vitals());
     let (address, life) = run(|fate| Root {
         house: Rc::new(house),
         fate,
         tree: Rc::default(),
     });
-    Ok((Handle(address, running, charge, counts), life))
+    Ok((Handle(address, running, charge, counts, vitals), life))
 }
 
 /// The only way in. Cloned freely, also to other threads.
@@ -126,6 +132,7 @@ pub struct Handle(
     Arc<ArcSwap<Running>>,
     watch::Receiver<Charge>,
     Counts,
+    Vitals,
 );
 
 impl Handle {
@@ -243,7 +250,9 @@ impl Root {
         let before = self.house.state.get();
         let (now, times) = (Instant::now().into_std(), self.house.times());
         let (state, effects) = lifecycle::on(before, event, now, &times);
-        if state.number() != before.number() {
+        // Whoever wishes an end says itself that it has begun.
+        let is_told = matches!(state, State::Lingering { .. });
+        if state.number() != before.number() && !is_told {
             let number = state.number();
             slog::info!(self.house.options.log, "state changed to {number}"; "tag" => "stagemanager");
         }
@@ -269,7 +278,8 @@ impl Root {
                 self.empty(ctx);
             }
             Effect::StopTree => {
-                self.house.left.send_replace(Some(self.house.connections()));
+                let connections = self.house.vitals().connections();
+                self.house.left.send_replace(Some(connections));
                 self.tree.stop.notify_one();
             }
             Effect::WakeAt(at) => {
@@ -299,6 +309,7 @@ impl Actor for Root {
             Arc::clone(&self.house.running),
             charge,
             self.house.counts(),
+            self.house.vitals(),
         );
         let (handle, life) = supervisor::start("banyan", POLICY, self.house.specs(door), log);
         self.house.tree.fill(handle.view());

@@ -16,7 +16,7 @@ use crate::actor::supervisor::ChildSpec;
 use crate::actor::upgrade::{self, Command, Desk, Inheritance, Told};
 use crate::lifecycle::Event;
 use crate::lifecycle::{Effect, State, Times, Word};
-use crate::net::{Legacy, place};
+use crate::net::{Given, Legacy, place};
 use crate::protocol::handover::{ListenerOffer, Offer, Shown};
 
 /// How long the successor may take to say that it has taken over.
@@ -31,6 +31,8 @@ pub enum Charge {
     Pending,
     /// It will not be: the predecessor goes on by itself, for this reason.
     Predecessors(String),
+    /// It is not any more: its successor is.
+    Successors,
 }
 
 /// What the root owns of an upgrade.
@@ -59,6 +61,7 @@ impl Succession {
         options: &Options,
         state: &Rc<Cell<State>>,
         inheritance: Option<Inheritance>,
+        given: Vec<Given>,
     ) -> Result<Self, std::io::Error> {
         let is_successor = inheritance.is_some();
         let (desk, told, offer) = match options.upgrades.clone() {
@@ -69,10 +72,13 @@ impl Succession {
                 (Some(desk), Some(told), offer)
             }
         };
-        let legacy = match offer {
+        let mut legacy = match offer {
             Some((offer, sockets)) => Legacy::new(&offer.listeners, sockets)?,
             None => Legacy::default(),
         };
+        for (name, error) in legacy.give(given) {
+            slog::warn!(options.log, "the socket `{name}` that was given is closed: {error}"; "tag" => "listener");
+        }
         Ok(Self {
             desk,
             upgrade: Slot::default(),
@@ -112,6 +118,7 @@ impl House {
             probation: probation.unwrap_or_default(),
             commit: COMMITS_WITHIN,
             drain: self.options.drain_time,
+            pre_drain: self.options.pre_drain,
         }
     }
 
@@ -122,8 +129,11 @@ impl House {
         let Succession {
             desk, is_successor, ..
         } = &self.succession;
-        // What nobody has claimed is the predecessor's to drain.
-        self.succession.inherited.replace(Legacy::default());
+        // What nobody has claimed is the predecessor's to drain, or of no use.
+        let unclaimed = self.succession.inherited.replace(Legacy::default());
+        for (name, address) in unclaimed.unused() {
+            slog::warn!(self.options.log, "the socket `{name}` at {address} that was given is closed: no listener is there"; "tag" => "listener");
+        }
         let Some(desk) = desk else {
             self.succession.charge.send_replace(Charge::Ours);
             return Ok(());
@@ -289,6 +299,7 @@ impl House {
         if let Some(desk) = &self.succession.desk {
             desk.leave();
         }
+        self.succession.charge.send_replace(Charge::Successors);
     }
 }
 
@@ -363,7 +374,7 @@ impl Handle {
     pub fn superseded(&self) -> Option<String> {
         match &*self.2.borrow() {
             Charge::Predecessors(reason) => Some(reason.clone()),
-            Charge::Ours | Charge::Pending => None,
+            Charge::Ours | Charge::Pending | Charge::Successors => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::name::ListenerName;
 use crate::net::{Control, Talk, TalkError, is_anyone_in_charge};
 use crate::protocol::handover::{Message, Offer};
 
@@ -32,6 +33,13 @@ impl Inheritance {
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.sockets.len()
+    }
+
+    /// The names of the listeners whose sockets it hands over.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerName> {
+        let listeners = self.offer.listeners.iter();
+        listeners.map(|one| one.name.as_str().into()).collect()
     }
 
     /// Tells the predecessor that there will be no successor. It goes on.

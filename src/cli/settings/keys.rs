@@ -39,7 +39,7 @@ const fn setting(key: &'static str, default: &'static str, accepts: &'static str
 pub(super) const LEVELS: &str = "trace, debug, info, warning, error, critical or off";
 
 /// Every setting, in the order in which they are printed.
-pub(super) const SETTINGS: [Setting; 18] = [
+pub(super) const SETTINGS: [Setting; 19] = [
     setting(
         "admin_env",
         "",
@@ -90,6 +90,7 @@ pub(super) const SETTINGS: [Setting; 18] = [
         flag: Some("pid-file"),
         ..setting("pid_file", "", "a file")
     },
+    setting("pre_drain_wait_s", "0", "seconds as a whole number"),
     setting("upgrade_probation_s", "3", "seconds as a whole number"),
     setting("upgrade_timeout_s", "30", "seconds as a whole number"),
     setting("watch_config", "false", "true or false"),

@@ -56,6 +56,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// The pid file.
     pub pid_file: Option<PathBuf>,
+    /// How long SIGTERM waits before it stops accepting, while `/readyz` is false (default: not).
+    pub pre_drain_wait: Duration,
     /// For so long a successor that accepts must live before it is trusted (default 3 s).
     pub upgrade_probation: Duration,
     /// How long a successor may take until it accepts, and how long it waits for its predecessor
@@ -269,6 +271,9 @@ impl Settings {
                 .read("max_connections", |t| t.parse().ok())?
                 .unwrap_or(0),
             pid_file: values.read("pid_file", path)?,
+            pre_drain_wait: values
+                .read("pre_drain_wait_s", seconds)?
+                .unwrap_or_default(),
             upgrade_probation: values
                 .read("upgrade_probation_s", seconds)?
                 .unwrap_or_default(),
