@@ -40,7 +40,7 @@
 //! | 7 doors | this file, `handle`, `main`, [`cli`] | process, arguments, signals, exit codes |
 //! | 6 actors | [`actor`] | mailboxes and ownership; the only room, besides the doors, that names actix |
 //! | 5 path | [`proxy`] | the way of a connection and of a request |
-//! | 4 far side | [`upstream`] | connecting to hosts, idle connections to them |
+//! | 4 far side | [`upstream`] `load` | connecting to hosts, idle connections to them; load and origins for it |
 //! | 3 means | [`net`] [`filter`] | sockets; hooks on requests |
 //! | 2 decisions | [`route`] [`cluster`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
 //! | 1 shapes | [`config`] [`protocol`] | text and bytes made types |
@@ -65,6 +65,7 @@ pub mod config;
 pub mod filter;
 mod handle;
 pub mod lifecycle;
+mod load;
 pub mod name;
 pub mod net;
 pub mod protocol;

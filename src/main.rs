@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Ok(Command::Drift(place)) => cli::drift(&place),
         Ok(Command::Check(check)) => cli::check(&check),
         Ok(Command::Schema) => cli::schema(),
+        Ok(Command::Load(load)) => cli::load(&load),
+        Ok(Command::Origin(origin)) => cli::origin(&origin),
         Ok(Command::Demo(demo)) => cli::demo(&demo),
         Ok(Command::Version(version)) => cli::version(&version),
         Ok(Command::Completions { shell }) => cli::completions(shell),

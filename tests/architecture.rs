@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "protocol"],
     &["cluster", "lifecycle", "route", "supervise"],
     &["filter", "net"],
-    &["upstream"],
+    &["load", "upstream"],
     &["proxy"],
     &["actor"],
     DOORS,

@@ -48,6 +48,10 @@ pub enum Command {
     Check(Check),
     /// Print the JSON Schema of configurations, for editors
     Schema,
+    /// Make load and report latencies, as sofaload and h2load do
+    Load(Box<super::load::Load>),
+    /// Answer load: the far end of a proxy that is tried out
+    Origin(super::origin::Origin),
     /// Run a proxy before three origins of its own, no file needed
     Demo(Demo),
     /// Print the version

@@ -7,6 +7,9 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, Command};
 
+/// Commands whose flags are those of h2load: `-c200`.
+const NOT_MOSNS: [&str; 2] = ["load", "origin"];
+
 /// Rewrites `arguments`, the program's name first, for `program` with its commands.
 ///
 /// Flags before any command are those of `default`, which is put before them; a command's own
@@ -31,6 +34,11 @@ pub(super) fn canonical(
         },
         Some(_) => arguments.next().unwrap_or_default(),
     };
+    if NOT_MOSNS.iter().any(|name| named == *name) {
+        rewritten.push(named);
+        rewritten.extend(arguments);
+        return rewritten;
+    }
     let command = program.find_subcommand(&named).unwrap_or(program);
     rewritten.push(named);
     rewritten.extend(own(command, arguments));
@@ -137,6 +145,7 @@ mod tests {
         for (given, expected) in [
             ("b", "b"),
             ("b start -c f", "b start --config=f"),
+            ("b load -c200 -t 2 -D10 u", "b load -c200 -t 2 -D10 u"),
             ("b start --c=f", "b start --config=f"),
             ("b start -config f", "b start --config=f"),
             ("b -c f", "b start --config=f"),

@@ -19,6 +19,12 @@ pub(super) fn tell(line: &impl Display) {
     let _unread = writeln!(io::stderr().lock(), "{}", text.trim_end());
 }
 
+/// Takes an unfinished line off the terminal that stderr is.
+pub(super) fn erase_line() {
+    let mut out = io::stderr();
+    let _unread = write!(out, "\r\x1b[K").and_then(|()| out.flush());
+}
+
 /// Tells why, and ends with `exit`.
 pub(super) fn refuse(reason: &impl Display, exit: Exit) -> Exit {
     tell(reason);

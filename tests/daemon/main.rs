@@ -11,6 +11,7 @@ mod health;
 mod home;
 mod http;
 mod life;
+mod load;
 mod logs;
 mod peers;
 mod refused;
