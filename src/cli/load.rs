@@ -25,7 +25,7 @@ const RESERVED_DESCRIPTORS: u64 = 64;
                   sent at that rate, and each one's latency counts from when it was due."
 )]
 pub struct Load {
-    /// Where to send requests: http://HOST[:PORT][/PATH] or tcp://HOST:PORT
+    /// Where to send requests: sofarpc://HOST:PORT, http://HOST[:PORT][/PATH] or tcp://HOST:PORT
     #[arg(value_name = "URI", value_parser = Target::parse)]
     target: Target,
     /// Stop after so many requests [default: 1 without --duration]
@@ -49,7 +49,7 @@ pub struct Load {
     #[arg(short = 'm', long, alias = "max-concurrent-streams", value_name = "COUNT",
           default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     streams: u32,
-    /// What is spoken, if the URI is to be checked: http/1.1 or tcp
+    /// What is spoken, if the URI is to be checked: sofarpc, http/1.1 or tcp
     #[arg(short = 'p', long, alias = "no-tls-proto", value_name = "PROTOCOL",
           value_parser = Protocol::parse)]
     protocol: Option<Protocol>,

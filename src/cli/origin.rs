@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use super::{Exit, print};
-use crate::load::{Answers, Origin as Server, Protocol, bytes, lasting};
+use crate::load::{Answers, Order, Origin as Server, Protocol, bytes, lasting};
 use crate::net::raise_descriptor_limit;
 
 /// `origin`
@@ -23,10 +23,13 @@ pub struct Origin {
     /// How long each answer waits: seconds, or 20ms
     #[arg(long, value_name = "DURATION", value_parser = lasting, default_value = "0s")]
     delay: Duration,
-    /// The share of answers that are errors, from 0 to 1: status 500; tcp closes the connection
+    /// The share of answers that are errors, from 0 to 1: status 500, or 2 with bolt; tcp closes the connection
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.0)]
     error_rate: f64,
-    /// Bytes of each answer's body [default: 1K]; tcp sends back what it gets
+    /// Answer in any order: each answer waits a random part of --delay
+    #[arg(long, requires = "delay")]
+    answer_out_of_order: bool,
+    /// Bytes of each answer's body [default: 1K, bolt: 1198]; tcp sends back what it gets
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     body_size: Option<usize>,
 }
@@ -34,6 +37,9 @@ pub struct Origin {
 /// What an origin speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Speaks {
+    /// SOFA Bolt, with the answers of SOFARPC
+    #[value(alias = "sofarpc")]
+    Bolt,
     /// HTTP/1.1
     Http,
     /// What comes goes back
@@ -52,6 +58,10 @@ fn share(text: &str) -> Result<f64, String> {
 pub fn origin(arguments: &Origin) -> Exit {
     if arguments.speaks == Speaks::Tcp && arguments.body_size.is_some() {
         let reason = "origin: tcp sends back what it gets, --body-size is not its own";
+        return print::refuse(&reason, Exit::Usage);
+    }
+    if arguments.speaks != Speaks::Bolt && arguments.answer_out_of_order {
+        let reason = "origin: --answer-out-of-order: only answers of bolt say what they answer";
         return print::refuse(&reason, Exit::Usage);
     }
     // Without more descriptors it serves fewer connections.
@@ -74,10 +84,15 @@ fn serve(arguments: &Origin) -> std::io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let answers = Answers {
             protocol: match arguments.speaks {
+                Speaks::Bolt => Protocol::Sofarpc,
                 Speaks::Http => Protocol::Http,
                 Speaks::Tcp => Protocol::Tcp,
             },
             delay: arguments.delay,
+            order: match arguments.answer_out_of_order {
+                true => Order::Any,
+                false => Order::Kept,
+            },
             error_rate: arguments.error_rate,
             body: arguments.body_size,
         };

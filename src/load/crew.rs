@@ -106,6 +106,11 @@ impl Crew {
             turns.look(now);
         }
         while let Some(&place) = self.roomy.front() {
+            if !self.lines[place].is_open() {
+                self.roomy.pop_front();
+                self.lines[place].listed = false;
+                continue;
+            }
             let Some(due) = self.turns.as_mut().and_then(|turns| turns.take(now)) else {
                 break;
             };

@@ -9,6 +9,7 @@
 //! ```
 
 mod crew;
+mod hessian;
 mod json;
 mod line;
 mod origin;
@@ -26,7 +27,7 @@ mod turns;
 mod units;
 
 pub(crate) use json::json;
-pub(crate) use origin::{Answers, Origin};
+pub(crate) use origin::{Answers, Order, Origin};
 pub(crate) use percentiles::percentiles;
 pub(crate) use plan::{Ask, Pace, Plan};
 pub(crate) use progress::Progress;

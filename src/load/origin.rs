@@ -1,5 +1,6 @@
 //! The far end: answers whatever is asked, on one thread.
 
+mod bolt;
 mod echo;
 mod http;
 mod waiting;
@@ -33,10 +34,20 @@ pub(crate) struct Answers {
     pub(crate) protocol: Protocol,
     /// How long each answer waits.
     pub(crate) delay: Duration,
+    pub(crate) order: Order,
     /// The share of answers that are errors, from 0 to 1.
     pub(crate) error_rate: f64,
     /// Bytes of a body; none means what the protocol has by default.
     pub(crate) body: Option<usize>,
+}
+
+/// In which order a connection's answers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// In that of the requests.
+    Kept,
+    /// In any: each waits a random part of the delay. Only where answers say what they answer.
+    Any,
 }
 
 /// A socket that is answered on.
@@ -98,6 +109,7 @@ impl Origin {
 
 /// The origin's side of one connection. No sockets below here.
 enum Speech {
+    Bolt(bolt::Speech),
     Echo(echo::Speech),
     Http(http::Speech),
 }
@@ -113,6 +125,7 @@ enum Then {
 impl Speech {
     fn new(answers: &Answers) -> Self {
         match answers.protocol {
+            Protocol::Sofarpc => Self::Bolt(bolt::Speech::new(answers)),
             Protocol::Http => Self::Http(http::Speech::new(answers)),
             Protocol::Tcp => Self::Echo(echo::Speech::new(answers)),
         }
@@ -121,6 +134,7 @@ impl Speech {
     /// Takes what came, puts the answers where they wait, and says how many requests these are.
     fn hear(&mut self, input: &[u8], answers: &mut Waiting) -> (u64, Then) {
         match self {
+            Self::Bolt(speech) => speech.hear(input, answers),
             Self::Echo(speech) => speech.hear(input, answers),
             Self::Http(speech) => speech.hear(input, answers),
         }

@@ -12,6 +12,29 @@ use super::units::{size, time};
 /// The quantiles of a report, in percent.
 pub(super) const QUANTILES: [f64; 5] = [50.0, 75.0, 90.0, 95.0, 99.0];
 
+/// The statuses of Bolt, in the lines of sofaload.
+const SOFARPC: [&[(u16, &str)]; 4] = [
+    &[
+        (0, "success"),
+        (1, "error"),
+        (2, "server exception"),
+        (3, "unknown"),
+    ],
+    &[
+        (4, "server threadpool busy"),
+        (5, "error comm"),
+        (6, "no processor"),
+        (7, "timeout"),
+    ],
+    &[
+        (8, "client send error"),
+        (9, "codec exception"),
+        (16, "connection closed"),
+        (17, "server serial exception"),
+    ],
+    &[(18, "server deserial exception")],
+];
+
 /// What came of `plan`, for people and for scripts that read h2load's reports.
 pub(crate) fn report(plan: &Plan, tally: &Tally) -> String {
     let mut text = String::new();
@@ -101,6 +124,17 @@ fn write_statuses(
                 out,
                 "status codes: {ok} 2xx, {moved} 3xx, {client} 4xx, {server} 5xx"
             )
+        }
+        Protocol::Sofarpc => {
+            writeln!(out, "sofaRPC status codes: ")?;
+            for line in SOFARPC {
+                let named = line.iter().map(|(status, name)| {
+                    let count = statuses.get(status).copied().unwrap_or(0);
+                    format!("{count} {name}")
+                });
+                writeln!(out, "\t{}", named.collect::<Vec<_>>().join(", "))?;
+            }
+            Ok(())
         }
         // Bytes have no status.
         Protocol::Tcp => Ok(()),
@@ -237,6 +271,27 @@ req/s           :       9.50       10.50       10.00        0.71   100.00%
    99%        217us
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_report_of_rpc_has_the_lines_of_sofaload() {
+        let mut tally = tally(0);
+        let answer = |status| Answer {
+            status,
+            good: status == 0,
+            ..Answer::default()
+        };
+        for status in [0, 0, 7, 18] {
+            tally.answered(&answer(status), Duration::ZERO);
+        }
+        let text = report(&plan("sofarpc://a:1"), &tally);
+        let expected = "
+sofaRPC status codes: \n\t2 success, 0 error, 0 server exception, 0 unknown
+\t0 server threadpool busy, 0 error comm, 0 no processor, 1 timeout
+\t0 client send error, 0 codec exception, 0 connection closed, 0 server serial exception
+\t1 server deserial exception
+traffic: ";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a connection says and hears, a protocol a file. No sockets here.
 
+mod bolt;
 mod echo;
 mod http;
 
@@ -23,11 +24,13 @@ pub(super) struct Answer {
 }
 
 /// What a piece of input gave.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Heard {
     /// Bytes that are done with; none when more has to come first.
     pub(super) consumed: usize,
     pub(super) answer: Option<Answer>,
+    /// The peer wants to be asked nothing more on this connection.
+    pub(super) goodbye: bool,
 }
 
 /// What is no answer, in words.
@@ -36,6 +39,7 @@ pub(super) type Bad = String;
 /// One side of one connection.
 #[derive(Clone)]
 pub(super) enum Speech {
+    Bolt(bolt::Speech),
     Echo(echo::Speech),
     Http(http::Speech),
 }
@@ -48,6 +52,7 @@ impl Speech {
     /// What cannot be asked of this protocol.
     pub(super) fn new(target: &Target, ask: &Ask) -> Result<Self, String> {
         match target.protocol {
+            Protocol::Sofarpc => bolt::Speech::new(ask).map(Self::Bolt),
             Protocol::Http => http::Speech::new(target, ask).map(Self::Http),
             Protocol::Tcp => echo::Speech::new(ask).map(Self::Echo),
         }
@@ -59,8 +64,9 @@ impl Speech {
     }
 
     /// Appends request number `stream` of the connection.
-    pub(super) fn ask(&mut self, _stream: u32, out: &mut Vec<u8>) {
+    pub(super) fn ask(&mut self, stream: u32, out: &mut Vec<u8>) {
         match self {
+            Self::Bolt(speech) => speech.ask(stream, out),
             Self::Echo(speech) => speech.ask(out),
             Self::Http(speech) => speech.ask(out),
         }
@@ -69,6 +75,7 @@ impl Speech {
     /// Reads what `input` begins with: at most one answer.
     pub(super) fn hear(&mut self, input: &[u8]) -> Result<Heard, Bad> {
         match self {
+            Self::Bolt(_) => bolt::Speech::hear(input),
             Self::Echo(speech) => speech.hear(input),
             Self::Http(speech) => speech.hear(input),
         }
@@ -78,7 +85,7 @@ impl Speech {
     pub(super) fn end(&mut self) -> Option<Answer> {
         match self {
             Self::Http(speech) => speech.end(),
-            Self::Echo(_) => None,
+            Self::Bolt(_) | Self::Echo(_) => None,
         }
     }
 }

@@ -7,14 +7,20 @@ use std::fmt;
 pub(crate) enum Protocol {
     /// HTTP/1.1.
     Http,
+    /// SOFA Bolt, version 1, as SOFARPC uses it.
+    Sofarpc,
     /// Bytes that come back as they were sent.
     Tcp,
 }
 
 impl Protocol {
     /// Every protocol, by the name that `-p` takes and the scheme of its addresses.
-    const NAMES: [(&'static str, &'static str, Self); 2] =
-        [("http/1.1", "http", Self::Http), ("tcp", "tcp", Self::Tcp)];
+    const NAMES: [(&'static str, &'static str, Self); 4] = [
+        ("sofarpc", "sofarpc", Self::Sofarpc),
+        ("bolt", "bolt", Self::Sofarpc),
+        ("http/1.1", "http", Self::Http),
+        ("tcp", "tcp", Self::Tcp),
+    ];
 
     /// The protocol that `-p` names.
     ///
@@ -67,7 +73,7 @@ impl Target {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or("it has no scheme, as http:// or tcp://")?;
+            .ok_or("it has no scheme, as sofarpc://, http:// or tcp://")?;
         if scheme == "https" {
             return Err("load over TLS is not spoken".to_owned());
         }
@@ -143,6 +149,8 @@ mod tests {
             ("http://a", Protocol::Http, "a", 80, "/"),
             ("http://a?x", Protocol::Http, "a", 80, "/?x"),
             ("http://[::1]:81/", Protocol::Http, "::1", 81, "/"),
+            ("sofarpc://a:2", Protocol::Sofarpc, "a", 2, "/"),
+            ("bolt://a:2", Protocol::Sofarpc, "a", 2, "/"),
             ("tcp://127.0.0.1:9/", Protocol::Tcp, "127.0.0.1", 9, "/"),
         ] {
             let target = Target::parse(text).unwrap();

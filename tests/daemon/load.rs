@@ -74,6 +74,36 @@ fn a_fixed_rate_is_kept_and_reported_in_the_layout_of_sofaload() {
 }
 
 #[test]
+fn the_report_s_benchmark_has_its_figures() {
+    let origin = Origin::start("bolt");
+    let line = format!(
+        "load -q -D 1 --qps=200 -c 20 -t 2 -p sofarpc sofarpc://{}",
+        origin.address
+    );
+    let output = command(&line).output().expect("it runs");
+    let told = text(&output.stdout);
+    for part in [
+        "\nrequests: 200 total, 200 started, 200 done, 200 succeeded, 0 failed, 0 errored, 0 timeout\n",
+        "\nsofaRPC status codes: \n\t200 success, 0 error, 0 server exception, 0 unknown\n",
+        // A hundredth of the report's: 1,264 bytes each, of which 20 are the head's.
+        "(252800) total, 3.91KB (4000) headers (space savings 0.00%), 242.97KB (248800) data\n",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
+
+#[test]
+fn answers_find_their_requests_in_any_order() {
+    let origin = Origin::start("bolt --delay 30ms --answer-out-of-order --error-rate 0.5");
+    let (report, code) = origin.loaded("sofarpc", "-n 600 -c 3 -m 50");
+    let statuses = &report["statuses"];
+    let count = |status: &str| statuses[status].as_u64().unwrap_or(0);
+    assert_eq!(count("0") + count("2"), 600, "{report}");
+    assert_eq!((report["late_answers"].as_u64(), code), (Some(0), Some(0)));
+    assert!(count("2") > 100 && count("0") > 100, "{report}");
+}
+
+#[test]
 fn closed_loops_make_as_many_requests_as_they_are_told() {
     let http = Origin::start("http");
     let (report, code) = http.loaded("http", "-n 333 -c 7 -t 3 -m 5 --body-size 10");
@@ -110,7 +140,9 @@ fn every_error_is_counted_by_its_kind_and_nothing_but_errors_is_a_failure() {
     for (origin, scheme, kind) in [
         ("tcp --error-rate 1", "tcp", "closed_early"),
         ("tcp --delay 60s", "tcp", "timeout"),
+        ("bolt --delay 60s", "sofarpc", "timeout"),
         ("tcp", "http", "bad_answer"),
+        ("tcp", "sofarpc", "bad_answer"),
     ] {
         let origin = Origin::start(origin);
         let (report, code) = origin.loaded(scheme, "-n 6 -c 2 --timeout 200ms");
@@ -176,7 +208,7 @@ fn what_makes_no_load_is_a_usage_error_with_a_reason() {
             "3 threads need 3 connections",
         ),
         ("load -p tcp http://127.0.0.1:1", "the URI says http/1.1"),
-        ("load -p h2 http://127.0.0.1:1", "none of http/1.1"),
+        ("load -p h2 http://127.0.0.1:1", "none of sofarpc, "),
         ("load -D 0 http://127.0.0.1:1", "--duration is nothing"),
         ("load 127.0.0.1:1", "no scheme"),
         ("load -H a http://127.0.0.1:1", "a `:` is missing"),
@@ -184,6 +216,11 @@ fn what_makes_no_load_is_a_usage_error_with_a_reason() {
         ("origin tcp --body-size 4", "tcp sends back what it gets"),
         ("origin http --error-rate 2", "no share"),
         ("origin gopher", "gopher"),
+        (
+            "origin http --delay 1s --answer-out-of-order",
+            "only answers of bolt",
+        ),
+        ("origin bolt --answer-out-of-order", "--delay"),
     ] {
         let output = command(line).output().expect("it runs");
         let told = text(&output.stderr);

@@ -125,6 +125,7 @@ mod tests {
         let answers = Answers {
             protocol: Protocol::Http,
             delay: Duration::ZERO,
+            order: super::super::Order::Kept,
             error_rate: 0.0,
             body: Some(2),
         };

@@ -50,7 +50,11 @@ impl Speech {
         if whole {
             self.heard = 0;
         }
-        Ok(Heard { consumed, answer })
+        Ok(Heard {
+            consumed,
+            answer,
+            goodbye: false,
+        })
     }
 }
 

@@ -53,6 +53,7 @@ impl Speech {
         Ok(Heard {
             consumed: decoded.consumed,
             answer,
+            goodbye: false,
         })
     }
 
@@ -64,7 +65,7 @@ impl Speech {
         };
         let mut heard = Heard {
             consumed,
-            answer: None,
+            ..Heard::default()
         };
         if consumed == 0 {
             return Ok(heard);
