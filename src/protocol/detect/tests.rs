@@ -1,0 +1,127 @@
+//! What is told apart, and when: tables, and that no cut of a beginning changes the verdict.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn auto(bytes: &[u8]) -> Verdict<&'static str> {
+    detect(KNOWN, bytes)
+}
+
+/// A frame of Tars of this length, as far as it is looked at.
+fn tars_frame(length: u32, version: u8) -> Vec<u8> {
+    let mut frame = length.to_be_bytes().to_vec();
+    frame.extend([0x10, version]);
+    frame.resize((length as usize).clamp(6, 64), 0);
+    frame
+}
+
+#[test]
+fn every_protocol_is_told_by_its_first_bytes() {
+    let dubbo = [&[0xda, 0xbb][..], &[0; 14]].concat();
+    let thrift = [0, 0, 0, 50, 0xda, 0xbc];
+    for (bytes, name) in [
+        (&b"GET / HTTP/1.1\r\n"[..], "Http1"),
+        (b"GET", "Http1"),
+        (b"POST", "Http1"),
+        (b"PATCH", "Http1"),
+        (b"UNLINK /", "Http1"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0", "Http2"),
+        (&[1], "bolt"),
+        (&[2, 1, 0], "boltv2"),
+        (&dubbo, "dubbo"),
+        (&thrift, "dubbo-thrift"),
+        (&[0, 0, 0, 6, 0x10, 1], "tars"),
+        (&tars_frame(40, 3), "tars"),
+    ] {
+        assert_eq!(auto(bytes), Verdict::Is(name), "{bytes:?}");
+    }
+}
+
+#[test]
+fn more_is_asked_for_only_where_more_can_tell() {
+    let short_tars = &tars_frame(40, 1)[..20];
+    for bytes in [
+        &b""[..],
+        b"G",
+        b"POS",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r",
+        &[0xda, 0xbb, 0, 0],
+        &[0, 0, 0, 50, 0xda],
+        &[0, 0, 0, 6, 0x10],
+        short_tars,
+    ] {
+        assert_eq!(auto(bytes), Verdict::More, "{bytes:?}");
+    }
+    for bytes in [
+        &b"helloworldhelloworldhelloworld"[..],
+        b"SSH-2.0-x\r\n",
+        b"PPPPPPPPPPPPPPPPPPPPP",
+        b"PRI * HTTP/2.1",
+        b"get / HTTP/1.1",
+        &[0xda, 0xba, 0, 0, 0, 0],
+    ] {
+        assert_eq!(auto(bytes), Verdict::Unknown, "{bytes:?}");
+    }
+    // Four bytes of anything may be the length before the magic of dubbo-thrift.
+    assert_eq!(auto(b"hell"), Verdict::More);
+    for wrong in [
+        tars_frame(3, 1),
+        tars_frame(10_485_761, 1),
+        tars_frame(40, 2),
+    ] {
+        assert_eq!(auto(&wrong), Verdict::Unknown, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_list_asks_its_own_in_its_order_and_a_rule_of_somebody_else_too() {
+    let bolts = [("bolt", bolt as Rule), ("boltv2", bolt_v2)];
+    assert_eq!(detect(bolts, b"GET /"), Verdict::Unknown);
+    assert_eq!(detect(bolts, b""), Verdict::More);
+    let example: Rule = |bytes| match bytes {
+        [] => Answer::More,
+        [b'x', ..] => Answer::Yes,
+        _ => Answer::No,
+    };
+    let with_one = [("Http2", http2 as Rule), ("x_example", example)];
+    assert_eq!(detect(with_one, b"x"), Verdict::Is("x_example"));
+    assert_eq!(detect(with_one, b"PRI"), Verdict::More);
+    // One before it needs more; the one that knows decides.
+    let both = [("dubbo-thrift", dubbo_thrift as Rule), ("bolt", bolt)];
+    assert_eq!(detect(both, &[1]), Verdict::Is("bolt"));
+}
+
+#[test]
+fn who_was_silent_once_is_not_waited_for_again() {
+    let patience = Patience::MOSN;
+    assert_eq!(patience.for_silence(Habit::default()), patience.budget);
+    assert!(patience.for_silence(Habit::after(0)) < patience.budget / 100);
+    assert_eq!(patience.for_silence(Habit::after(1)), patience.budget);
+    let hasty = Patience {
+        budget: std::time::Duration::from_millis(5),
+    };
+    assert_eq!(hasty.for_silence(Habit::Wait), hasty.budget);
+}
+
+proptest! {
+    #[test]
+    fn more_bytes_never_turn_an_answer(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            "(GET|POS|PRI \\* HTTP/2|CONN|UNL)[ -~]{0,20}".prop_map(String::into_bytes),
+            (0..64_u32, 0..4_u8).prop_map(|(length, version)| tars_frame(length, version)),
+        ],
+    ) {
+        for (name, rule) in KNOWN {
+            let mut decided = Answer::More;
+            for end in 0..=bytes.len() {
+                let answer = rule(&bytes[..end]);
+                if decided != Answer::More {
+                    prop_assert_eq!(answer, decided, "{} at {}", name, end);
+                }
+                decided = answer;
+            }
+        }
+    }
+}
