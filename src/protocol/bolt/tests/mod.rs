@@ -1,6 +1,7 @@
 //! The codec from outside: the frames of the specification, tables for its rules, properties for
 //! all input.
 
+mod corpus;
 mod frames;
 mod properties;
 mod rewriting;
