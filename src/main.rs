@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Ok(Command::Upgrade(upgrade)) => cli::upgrade(&upgrade),
         Ok(Command::Reload(reload)) => cli::reload(&reload.place, &reload.terms),
         Ok(Command::Status(status)) => cli::status(&status.place, status.json),
+        Ok(Command::Explain(explain)) => cli::explain(&explain),
         Ok(Command::Change(change)) => cli::change(&change),
         Ok(Command::History(place)) => cli::history(&place),
         Ok(Command::Rollback(back)) => cli::rollback(back.version, &back.place, &back.terms),

@@ -32,6 +32,8 @@ pub enum Command {
     Reload(Reload),
     /// Say what runs: listeners, clusters and their hosts
     Status(Status),
+    /// Say what would become of a request, without sending it
+    Explain(Explain),
     /// Edit the running configuration
     Change(Change),
     /// List the versions that can be rolled back to
@@ -315,6 +317,32 @@ pub struct Status {
     pub json: bool,
 }
 
+/// `explain`
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// Listener that it comes to; may be left out where there is one
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// Its method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// Its `Host`
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Its path and query
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// One of its header fields; may be given again
+    #[arg(long, value_name = "NAME:VALUE")]
+    pub header: Vec<String>,
+    /// Of which process.
+    #[command(flatten)]
+    pub place: Place,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// `change`
 #[derive(Args, Debug)]
 pub struct Change {
@@ -366,7 +394,7 @@ pub struct Check {
     pub format: Format,
 }
 
-/// How findings are printed.
+/// How an answer is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people

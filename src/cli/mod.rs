@@ -6,6 +6,7 @@ mod check;
 mod client;
 pub mod demo;
 mod exit;
+mod explain;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod gates;
@@ -38,6 +39,7 @@ use clap::{CommandFactory, Parser};
 use self::arguments::{Command, Demo, Program, Show};
 pub use self::check::check;
 pub use self::exit::Exit;
+pub use self::explain::explain;
 pub use self::load::load;
 pub use self::origin::origin;
 pub use self::remote::{change, confirm, drift, history, reload, rollback, status};

@@ -42,12 +42,19 @@ impl Place {
     }
 
     /// What is answered to a question that has only one good answer.
-    fn asks_json(&self, method: &str, target: &str, body: &[u8]) -> Result<Value, Exit> {
+    pub(super) fn asks_json(&self, method: &str, target: &str, body: &[u8]) -> Result<Value, Exit> {
         let answer = self.asks(method, target, body)?;
         let value: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         match answer.status {
             200 => Ok(value),
-            _ => Err(print::refuse(&refusal(&value, &answer), Exit::Failed)),
+            _ => {
+                let nothing = match method {
+                    "GET" => "",
+                    _ => "refused, nothing has changed: ",
+                };
+                let why = format!("{nothing}{}", refusal(&value, &answer));
+                Err(print::refuse(&why, Exit::Failed))
+            }
         }
     }
 }
@@ -57,7 +64,7 @@ fn refusal(value: &Value, answer: &Answer) -> String {
     let Some(message) = value["error"]["message"].as_str() else {
         return format!("the process answered {}: {}", answer.status, answer.body);
     };
-    let mut text = format!("refused, nothing has changed: {message}");
+    let mut text = message.to_owned();
     for finding in value["error"]["findings"].as_array().into_iter().flatten() {
         let part = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
         let place = match finding["line"].as_u64() {

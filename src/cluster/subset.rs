@@ -47,6 +47,14 @@ impl Subsets {
         self.sets.get_key_value(metadata)
     }
 
+    /// The selector by which work that wants `metadata` asks: the one whose names these are.
+    #[must_use]
+    pub fn selector(&self, metadata: &Metadata) -> Option<&[String]> {
+        let mut selectors = self.rule.selectors.iter();
+        let found = selectors.find(|selector| selector.iter().eq(metadata.keys()));
+        found.map(Vec::as_slice)
+    }
+
     /// The hosts of the default subset, where the fallback is that.
     #[must_use]
     pub fn default(&self) -> Option<&Arc<HostSet>> {

@@ -1,7 +1,8 @@
 //! `header_to_metadata`: makes metadata for the choice of a host out of header fields.
 
 use super::{Phase, RequestView, StreamFilter, Verdict};
-use crate::config::{FieldAfter, MetadataRule, MetadataWhen};
+use crate::config::{FieldAfter, Metadata, MetadataRule, MetadataWhen};
+use crate::protocol::http1::Fields;
 use crate::route::is_reserved;
 
 /// Makes a pair of metadata for each rule that applies; a later rule overwrites an earlier one's
@@ -15,25 +16,33 @@ impl StreamFilter for HeaderToMetadata {
     }
 
     fn on_request(&self, _: Phase, request: &mut RequestView<'_>) -> Verdict {
-        for rule in &self.0 {
-            let found = request.fields.get(&rule.field);
-            let (key, value) = match (&rule.when, found) {
-                (MetadataWhen::Present(key, value), Some(found)) if value.is_empty() => {
-                    (key, String::from_utf8_lossy(found).into_owned())
-                }
-                (MetadataWhen::Present(key, value), Some(_))
-                | (MetadataWhen::Missing(key, value), None) => (key, value.clone()),
-                (MetadataWhen::Present(..), None) | (MetadataWhen::Missing(..), Some(_)) => {
-                    continue;
-                }
-            };
-            request.metadata.insert(key.clone(), value);
-            if rule.field_after == FieldAfter::Removed && !is_reserved(&rule.field) {
-                request.fields.remove(&rule.field);
-            }
-        }
+        request.metadata.extend(made(&self.0, request.fields));
         Verdict::Continue
     }
+}
+
+/// What the rules make of the fields of a request, which lose those that are to be removed.
+#[must_use]
+pub fn made(rules: &[MetadataRule], fields: &mut Fields) -> Metadata {
+    let mut metadata = Metadata::new();
+    for rule in rules {
+        let found = fields.get(&rule.field);
+        let (key, value) = match (&rule.when, found) {
+            (MetadataWhen::Present(key, value), Some(found)) if value.is_empty() => {
+                (key, String::from_utf8_lossy(found).into_owned())
+            }
+            (MetadataWhen::Present(key, value), Some(_))
+            | (MetadataWhen::Missing(key, value), None) => (key, value.clone()),
+            (MetadataWhen::Present(..), None) | (MetadataWhen::Missing(..), Some(_)) => {
+                continue;
+            }
+        };
+        metadata.insert(key.clone(), value);
+        if rule.field_after == FieldAfter::Removed && !is_reserved(&rule.field) {
+            fields.remove(&rule.field);
+        }
+    }
+    metadata
 }
 
 #[cfg(test)]
@@ -58,7 +67,7 @@ mod tests {
     }
 
     /// The metadata, and whether `x-zone` is still there.
-    fn made(rules: Vec<MetadataRule>) -> (Vec<(String, String)>, bool) {
+    fn outcome(rules: Vec<MetadataRule>) -> (Vec<(String, String)>, bool) {
         let mut request = Request::default().field("X-Zone", "b");
         let filter = HeaderToMetadata(rules);
         let verdict = request.see(|request| filter.on_request(Phase::AfterRoute, request));
@@ -95,7 +104,7 @@ mod tests {
             ),
         ] {
             let expected = pair.map(|(key, value)| (key.to_owned(), value.to_owned()));
-            let (pairs, is_there) = made(vec![rule.clone()]);
+            let (pairs, is_there) = outcome(vec![rule.clone()]);
             assert_eq!(pairs, Vec::from_iter(expected), "{rule:?}");
             assert_eq!(is_there, stays, "{rule:?}");
         }
@@ -108,7 +117,7 @@ mod tests {
             rule("x-zone", present("zone", "2"), FieldAfter::Removed),
             rule("x-zone", present("zone", "3"), FieldAfter::Kept),
         ];
-        let (pairs, _) = made(rules);
+        let (pairs, _) = outcome(rules);
         assert_eq!(pairs, [("zone".to_owned(), "2".to_owned())]);
     }
 }

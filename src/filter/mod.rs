@@ -12,6 +12,7 @@ mod registry;
 mod view;
 
 pub use chain::{Chain, Step};
+pub use header_to_metadata::made as metadata_made;
 pub use registry::{LeftOut, Registry};
 pub use view::{
     BodyLimit, BodySize, Phase, Reply, ReplyOrigin, RequestView, ResponseView, RouteView,

@@ -1,5 +1,6 @@
 //! Clusters and their hosts.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,34 @@ pub enum Balancer {
     OriginalDestination,
     /// The lowest product of recent latency and active requests.
     PeakEwma(Choices),
+}
+
+/// Every `lb_type` of MOSN, those of its development head too.
+pub(in crate::config) const LB_TYPES: &[(&str, Balancer)] = &[
+    ("LB_RANDOM", Balancer::Random),
+    ("LB_ROUNDROBIN", Balancer::RoundRobin),
+    ("LB_WEIGHTED_ROUNDROBIN", Balancer::WeightedRoundRobin),
+    (
+        "LB_LEAST_REQUEST",
+        Balancer::LeastRequest(Choices::Random(2)),
+    ),
+    (
+        "LB_LEAST_CONNECTION",
+        Balancer::LeastConnection(Choices::Random(2)),
+    ),
+    ("LB_PEAK_EWMA", Balancer::PeakEwma(Choices::Random(2))),
+    ("LB_MAGLEV", Balancer::Maglev),
+    ("LB_REQUEST_ROUNDROBIN", Balancer::InOrder),
+    ("LB_ORIGINAL_DST", Balancer::OriginalDestination),
+];
+
+/// As a configuration writes it; how many hosts it looks at is not said.
+impl fmt::Display for Balancer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let same = |other: &Self| std::mem::discriminant(self) == std::mem::discriminant(other);
+        let found = LB_TYPES.iter().find(|(_, known)| same(known));
+        f.write_str(found.map_or("", |(name, _)| name))
+    }
 }
 
 /// How many hosts a least-loaded choice looks at (`lbconfig.choice_count`).

@@ -28,6 +28,7 @@ use ipnet::IpNet;
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
 pub use balancing::{Bias, Fallback, OriginalDestination, Reached, SlowStart, Subsets};
+pub(in crate::config) use cluster::LB_TYPES;
 pub use cluster::{Balancer, Choices, Cluster, Host, HostAddress, Limits};
 pub use dns::{Discovery, Dns, DnsServers, Family, Ttl};
 pub use filter::{
@@ -64,7 +65,8 @@ pub struct Plan {
     pub server: Server,
 }
 
-/// What concerns the process as a whole. Read once, at start.
+/// What concerns the process as a whole. Read at start; a running process follows the level of its
+/// log, and what is told of metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// `host:port` of the admin listener; none is served when absent.

@@ -4,28 +4,10 @@ use super::Scope;
 use super::text::field_name;
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::plan::{
-    Balancer, Bias, Choices, Fallback, Metadata, OriginalDestination, Reached, SlowStart, Subsets,
+    Balancer, Bias, Choices, Fallback, LB_TYPES, Metadata, OriginalDestination, Reached, SlowStart,
+    Subsets,
 };
 use crate::config::raw::{Cursor, nearest};
-
-/// Every `lb_type` of MOSN, those of its development head too.
-const LB_TYPES: &[(&str, Balancer)] = &[
-    ("LB_RANDOM", Balancer::Random),
-    ("LB_ROUNDROBIN", Balancer::RoundRobin),
-    ("LB_WEIGHTED_ROUNDROBIN", Balancer::WeightedRoundRobin),
-    (
-        "LB_LEAST_REQUEST",
-        Balancer::LeastRequest(Choices::Random(2)),
-    ),
-    (
-        "LB_LEAST_CONNECTION",
-        Balancer::LeastConnection(Choices::Random(2)),
-    ),
-    ("LB_PEAK_EWMA", Balancer::PeakEwma(Choices::Random(2))),
-    ("LB_MAGLEV", Balancer::Maglev),
-    ("LB_REQUEST_ROUNDROBIN", Balancer::InOrder),
-    ("LB_ORIGINAL_DST", Balancer::OriginalDestination),
-];
 
 /// More draws than this cost more than a look at every host, and say no more.
 const MOST_DRAWS: u32 = 100;

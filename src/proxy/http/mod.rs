@@ -27,6 +27,9 @@ mod tried;
 mod trouble;
 mod unheard;
 
-pub use explain::{Asked, Explained, Forwarded, Outcome, RouteSeen, VirtualHostSeen, explain};
+pub use explain::{
+    Asked, Explained, FilterSeen, Forwarded, Outcome, RouteSeen, ShareSeen, VirtualHostSeen,
+    explain,
+};
 pub use serve::{Leave, Served, Stage, Tunnel, serve};
 pub use setting::{Addresses, Aside, Connection, Fitting, Goodbye, Notice, Setting};

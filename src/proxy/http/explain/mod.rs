@@ -1,17 +1,18 @@
 //! What would become of a request, without sending it.
 //!
 //! It goes the way of a served request, [`Table::find`] and the changes of its head included, and
-//! stops before a host is asked for. Stream filters are named and not asked: they may act.
+//! stops before a host is asked for. Of stream filters only what they do is said: to ask them might act.
+
+mod filters;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::config::{
-    Action, ClusterChoice, Forward, Metadata, Redirect, RetryOn, StreamFilter, VirtualHost,
-};
+use crate::config::{Action, ClusterChoice, Forward, Metadata, Redirect, RetryOn, VirtualHost};
+use crate::filter::RouteView;
 use crate::protocol::http1::{HeadLimits, Parsed, Request};
 use crate::route::{Found, Table, Timeouts, location, why_not};
 
@@ -20,6 +21,7 @@ use super::heading::Heading;
 use super::record::Record;
 use super::trouble::Trouble;
 use super::{Addresses, Fitting};
+pub use filters::FilterSeen;
 
 /// Routes that are told one by one; a number stands for the rest.
 const MOST_ROUTES: usize = 50;
@@ -40,10 +42,10 @@ pub struct Asked {
 }
 
 /// What would become of a request.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Explained {
     /// Stream filters of the listener, in order; each may still answer or change the request.
-    pub filters: Vec<String>,
+    pub filters: Vec<FilterSeen>,
     /// The router that was asked.
     pub router: Option<String>,
     /// The virtual host that its host belongs to.
@@ -57,7 +59,7 @@ pub struct Explained {
 }
 
 /// A virtual host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct VirtualHostSeen {
     /// As configured.
     pub name: String,
@@ -66,7 +68,7 @@ pub struct VirtualHostSeen {
 }
 
 /// A route of a virtual host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RouteSeen {
     /// Its place in the virtual host; the first one is 0.
     pub index: usize,
@@ -78,7 +80,7 @@ pub struct RouteSeen {
 }
 
 /// What a route does with a request.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Nothing could be found out.
@@ -96,12 +98,10 @@ pub enum Outcome {
 }
 
 /// A request as it would be forwarded.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Forwarded {
-    /// The clusters that may take it, with their shares in percent.
-    pub clusters: Vec<(String, f64)>,
-    /// What its host must have.
-    pub metadata: Metadata,
+    /// The clusters that may take it.
+    pub clusters: Vec<ShareSeen>,
     /// Its head as a host would see it, line by line; each connection's own fields are not in it.
     pub head: Vec<String>,
     /// How long it may take, in milliseconds; `None` is for ever.
@@ -112,16 +112,27 @@ pub struct Forwarded {
     pub mirror: Option<(String, u8)>,
 }
 
+/// A cluster that may take a request.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ShareSeen {
+    /// Its name.
+    pub cluster: String,
+    /// Of a hundred requests it takes so many.
+    pub percent: f64,
+    /// What its host must have, by route, weighted cluster and filters.
+    pub metadata: Metadata,
+}
+
 /// Says what would become of a request to a listener whose routes are those of `table`.
 #[must_use]
 pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> Explained {
-    let mut explained = Explained {
-        filters: fitting.listener.stream_filters.iter().map(name).collect(),
-        ..Explained::default()
-    };
+    let mut explained = Explained::default();
     let outcome = match (read(fitting, asked), table) {
         (Ok(request), Some(table)) => explained.route(fitting, table, request, asked),
-        (Ok(_), None) => reply(&Trouble::NoRouter),
+        (Ok(mut request), None) => {
+            explained.filter(fitting, None, &mut request);
+            reply(&Trouble::NoRouter)
+        }
         (Err(trouble), _) => reply(&trouble),
     };
     explained.outcome = outcome;
@@ -154,8 +165,14 @@ impl Explained {
             self.pass_over(virtual_host, &subject);
         }
         let Some(found) = table.find(&subject) else {
+            self.filter(fitting, None, &mut request);
             return reply(&Trouble::NoRoute(table.router().name.clone()));
         };
+        let shares = match &found.route.action {
+            Action::Forward(forward) => shares(forward, &subject),
+            Action::Respond { .. } | Action::Redirect(_) => Vec::new(),
+        };
+        let filtered = self.filter(fitting, Some(&found), &mut request);
         match &found.route.action {
             Action::Respond { status, .. } => Outcome::Reply {
                 status: *status,
@@ -163,7 +180,8 @@ impl Explained {
             },
             Action::Redirect(redirect) => redirected(redirect, &request, &path),
             Action::Forward(forward) => {
-                let clusters = clusters(forward, &subject);
+                let more = |share: ShareSeen| share.with(&filtered);
+                let clusters = shares.into_iter().map(more).collect();
                 let heading = Heading {
                     request: &mut request,
                     path: &mut path,
@@ -194,14 +212,13 @@ fn forwarded(
     table: &Table,
     found: &Found<'_>,
     forward: &Forward,
-    clusters: Vec<(String, f64)>,
+    clusters: Vec<ShareSeen>,
 ) -> Outcome {
     let timeouts = timeouts(forward, heading.request);
     heading.rehead(table, found, forward);
     let mirror = found.route.mirror.as_ref();
     Outcome::Forward(Forwarded {
         clusters,
-        metadata: Metadata::clone(&forward.metadata),
         head: lines(&heading),
         timeout_ms: timeouts.global.map(|global| millis(global.as_millis())),
         retries: retries(forward),
@@ -209,7 +226,32 @@ fn forwarded(
     })
 }
 
+impl ShareSeen {
+    /// The same, where filters have made some metadata too.
+    fn with(mut self, filtered: &Metadata) -> Self {
+        self.metadata.extend(filtered.clone());
+        self
+    }
+}
+
 impl Explained {
+    /// Notes what the stream filters do; what metadata they make is returned.
+    fn filter(
+        &mut self,
+        fitting: &Fitting,
+        found: Option<&Found<'_>>,
+        request: &mut Request,
+    ) -> Metadata {
+        let route = found.map(|found| RouteView {
+            virtual_host: found.virtual_host,
+            route: found.route,
+        });
+        let filters = &fitting.listener.stream_filters;
+        let (seen, metadata) = filters::see(filters, route, &mut request.fields);
+        self.filters = seen;
+        metadata
+    }
+
     /// Tells every route up to the one that takes the request.
     fn pass_over(&mut self, host: &VirtualHost, subject: &Subject<'_>) {
         for (index, route) in host.routes.iter().enumerate() {
@@ -296,32 +338,28 @@ fn reply(trouble: &Trouble) -> Outcome {
     }
 }
 
-fn name(filter: &StreamFilter) -> String {
-    match filter {
-        StreamFilter::Fault(_) => "fault",
-        StreamFilter::PayloadLimit(_) => "payload_limit",
-        StreamFilter::IpAccess(_) => "ip_access",
-        StreamFilter::HeaderToMetadata(_) => "header_to_metadata",
-        StreamFilter::Custom(name, _) => name,
-    }
-    .to_owned()
-}
-
-fn clusters(forward: &Forward, subject: &Subject<'_>) -> Vec<(String, f64)> {
+fn shares(forward: &Forward, subject: &Subject<'_>) -> Vec<ShareSeen> {
     use crate::route::Facts;
+    let whole = |cluster: String| ShareSeen {
+        cluster,
+        percent: 100.0,
+        metadata: Metadata::clone(&forward.metadata),
+    };
     match &forward.cluster {
-        ClusterChoice::One(cluster) => vec![(cluster.to_string(), 100.0)],
+        ClusterChoice::One(cluster) => vec![whole(cluster.to_string())],
         ClusterChoice::Variable(variable) => {
             let name = subject.variable(variable).unwrap_or_default();
-            vec![(String::from_utf8_lossy(&name).into_owned(), 100.0)]
+            vec![whole(String::from_utf8_lossy(&name).into_owned())]
         }
         ClusterChoice::Weighted(shares) => {
             let sum: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
-            let share = |weight: u32| f64::from(weight) * 100.0 / sum.max(1) as f64;
-            let shares = shares.iter();
-            shares
-                .map(|of| (of.cluster.to_string(), share(of.weight)))
-                .collect()
+            let percent = |weight: u32| f64::from(weight) * 100.0 / sum.max(1) as f64;
+            let shares = shares.iter().map(|of| ShareSeen {
+                cluster: of.cluster.to_string(),
+                percent: percent(of.weight),
+                metadata: Metadata::clone(&of.metadata),
+            });
+            shares.collect()
         }
         ClusterChoice::None => Vec::new(),
     }
