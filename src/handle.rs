@@ -16,7 +16,7 @@ use crate::config::{self, Change, Configuration, Edit, HostAddress};
 use crate::name::ClusterName;
 use crate::proxy::http::Asked;
 use crate::supervise::Exit;
-use crate::telemetry::metrics::Object;
+use crate::telemetry::metrics::{Object, StatsMatcher};
 
 /// The door to a running proxy. Cloned freely, also to other threads.
 #[derive(Clone)]
@@ -255,16 +255,13 @@ impl ProxyHandle {
         self.root.counts().explain(listener, asked)
     }
 
-    /// Everything that listeners, clusters and hosts have counted, as objects of
+    /// Everything that listeners, clusters and hosts have counted and `matcher` shows, as objects of
     /// [the catalogue](crate::telemetry::metrics::TABLES): read without asking anyone, in time in
     /// proportion to the hosts. [`Page`](crate::telemetry::metrics::Page) writes them for
     /// Prometheus.
     #[must_use]
-    pub fn metrics(&self) -> Vec<Object> {
-        let counts = self.root.counts();
-        let mut objects = counts.downstream();
-        objects.extend(counts.upstream());
-        objects
+    pub fn metrics(&self, matcher: &StatsMatcher) -> Vec<Object> {
+        self.root.counts().objects(matcher)
     }
 
     /// The supervision tree, the listeners and the clusters with their live counts.

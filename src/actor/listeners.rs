@@ -4,6 +4,8 @@
 //! worker reads to know its lanes. The board belongs to the root, so a crash here closes nothing
 //! either. Binding comes before publishing: a change that cannot bind leaves no trace.
 
+mod departed;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -19,6 +21,7 @@ use crate::name::ListenerName;
 use crate::net::{self, Claimed, Legacy, Listening};
 use crate::proxy::http::Fitting;
 use crate::telemetry::counters::{HttpCounters, ListenerCounters};
+pub(super) use departed::{Counted, Departed};
 
 /// A listener as the workers see it.
 #[derive(Debug)]
@@ -106,18 +109,26 @@ pub(super) struct Board(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    posts: ArcSwap<Vec<Arc<Post>>>,
+    /// At one stroke: a listener is in one of them, and in one only.
+    current: ArcSwap<Current>,
     /// Counts posts made, so that none is taken for one that still drains.
     generations: AtomicU64,
     /// Whether new posts do not accept yet.
     held: AtomicBool,
 }
 
+/// The listeners that accept, and what those have counted that do no more.
+#[derive(Debug, Default)]
+struct Current {
+    posts: Arc<Vec<Arc<Post>>>,
+    departed: Arc<Departed>,
+}
+
 impl Board {
     /// The listeners there are now.
     #[must_use]
     pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
-        self.0.posts.load_full()
+        Arc::clone(&self.0.current.load().posts)
     }
 
     /// Has posts that are made from now on accept only when they are resumed.
@@ -154,10 +165,15 @@ impl Window {
     /// The listeners there are now; none when the board has gone.
     #[must_use]
     pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
-        let board = self.0.upgrade();
-        board
-            .map(|board| board.posts.load_full())
-            .unwrap_or_default()
+        self.all().0
+    }
+
+    /// The listeners there are now, and what those have counted that were taken down.
+    #[must_use]
+    pub(super) fn all(&self) -> (Arc<Vec<Arc<Post>>>, Arc<Departed>) {
+        let current = self.0.upgrade().map(|board| board.current.load_full());
+        let current = current.unwrap_or_default();
+        (Arc::clone(&current.posts), Arc::clone(&current.departed))
     }
 }
 
@@ -316,13 +332,15 @@ impl Handler<Edition> for Listeners {
     type Result = ();
 
     fn handle(&mut self, edition: Edition, _: &mut Context<Self>) {
-        let mut posts = Vec::clone(&self.board.posts());
+        let before = self.board.0.current.load_full();
+        let (mut posts, mut gone) = (Vec::clone(&before.posts), Vec::new());
         // A question asked twice must not publish twice, nor take down what it has published.
         let new = |post: &Arc<Post>| edition.added.iter().any(|added| Arc::ptr_eq(added, post));
         posts.retain(|post| {
             let stays = new(post) || !edition.removed.contains(&post.settings().name);
             if !stays {
                 post.sockets.store(Arc::default());
+                gone.push(Arc::clone(post));
             }
             stays
         });
@@ -344,7 +362,15 @@ impl Handler<Edition> for Listeners {
             .filter(|post| !known(post))
             .collect();
         posts.extend(added);
-        self.board.0.posts.store(Arc::new(posts));
+        let departed = match gone.is_empty() {
+            true => Arc::clone(&before.departed),
+            false => Arc::new(before.departed.with(&gone)),
+        };
+        let posts = Arc::new(posts);
+        self.board
+            .0
+            .current
+            .store(Arc::new(Current { posts, departed }));
     }
 }
 

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::clusters::{Shelf, Snapshot};
-use super::listeners::{Post, Window};
+use super::listeners::{Counted, Window};
 use super::routers::Tables;
-use super::view::CheckView;
+use super::view::{CheckView, ClusterView, ListenerView};
 use crate::cluster::{Health, Host, Limits, Totals};
-use crate::telemetry::counters::{HttpTimes, HttpTotals, ListenerTotals};
+use crate::telemetry::counters::HttpTotals;
 use crate::telemetry::metrics::{
-    CLUSTER, GLOBAL, HEALTH_CHECK, HOST, LISTENER, Object, Table, Value,
+    CLUSTER, GLOBAL, HEALTH_CHECK, HOST, LISTENER, Object, StatsMatcher, Table, Value,
 };
 
 /// Where the counts are.
@@ -33,35 +33,58 @@ impl Counts {
         bound.map(|address| address.to_string()).collect()
     }
 
-    /// What listeners have counted: all together, then each.
+    /// The listeners there are.
     #[must_use]
-    pub fn downstream(&self) -> Vec<Object> {
+    pub fn listeners(&self) -> Vec<ListenerView> {
         let posts = self.board.posts();
-        let mut all = Downstream::default();
+        posts.iter().map(|post| ListenerView::of(post)).collect()
+    }
+
+    /// The clusters there are, by name.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<ClusterView> {
+        ClusterView::all(&self.shelf)
+    }
+
+    /// Everything that was counted and is shown.
+    #[must_use]
+    pub fn objects(&self, matcher: &StatsMatcher) -> Vec<Object> {
+        let mut objects = self.downstream();
+        objects.extend(self.upstream(matcher));
+        objects.retain(|object| matcher.shows(object.table.labels));
+        objects
+    }
+
+    /// What listeners have counted: all together, those too that were taken down, then each that
+    /// there is.
+    fn downstream(&self) -> Vec<Object> {
+        let (posts, departed) = self.board.all();
+        let mut all = departed.total();
         let each: Vec<_> = posts
             .iter()
             .map(|post| {
-                all.add(post);
-                let mut own = Downstream::default();
-                own.add(post);
-                own.object(&LISTENER, post.settings().name.to_string())
+                all += &**post;
+                let mut own = Counted::default();
+                own += &**post;
+                of_downstream(&own, &LISTENER, post.settings().name.to_string())
             })
             .collect();
-        let mut objects = vec![all.object(&GLOBAL, "global".to_owned())];
+        let mut objects = vec![of_downstream(&all, &GLOBAL, "global".to_owned())];
         objects.extend(each);
         objects
     }
 
     /// What clusters have counted, by name, each before its hosts; then what health checks have, by
     /// the names of their services.
-    #[must_use]
-    pub fn upstream(&self) -> Vec<Object> {
+    ///
+    /// No object is made of a host that is not shown: there may be many.
+    fn upstream(&self, matcher: &StatsMatcher) -> Vec<Object> {
         let shelf = self.shelf.all();
         let mut clusters: Vec<_> = shelf.values().map(|current| current.load_full()).collect();
         clusters.sort_by(|a, b| a.settings.name.cmp(&b.settings.name));
         let mut objects: Vec<_> = clusters
             .iter()
-            .flat_map(|cluster| of_cluster(cluster))
+            .flat_map(|cluster| of_cluster(cluster, matcher))
             .collect();
         objects.extend(checks(&clusters));
         objects
@@ -87,55 +110,38 @@ fn checks(clusters: &[Arc<Snapshot>]) -> impl Iterator<Item = Object> {
     })
 }
 
-#[derive(Default)]
-struct Downstream {
-    connections: ListenerTotals,
-    requests: HttpTotals,
-    times: HttpTimes,
+fn of_downstream(counted: &Counted, table: &'static Table, label: String) -> Object {
+    let metrics = table.metrics.iter();
+    Object {
+        table,
+        labels: vec![label],
+        values: metrics
+            .map(|metric| downstream(counted, metric.key))
+            .collect(),
+    }
 }
 
-impl Downstream {
-    fn add(&mut self, post: &Post) {
-        post.counters
-            .iter()
-            .for_each(|counted| self.connections += counted);
-        for counted in post.requests.iter() {
-            self.requests += counted;
-            self.times += counted;
-        }
-    }
-
-    fn object(self, table: &'static Table, label: String) -> Object {
-        let values = table.metrics.iter().map(|metric| self.value(metric.key));
-        Object {
-            table,
-            labels: vec![label],
-            values: values.collect(),
-        }
-    }
-
-    fn value(&self, key: &str) -> Value {
-        let (connections, requests) = (&self.connections, &self.requests);
-        let count = match key {
-            "connection_total" => connections.connections_total,
-            "connection_destroy" => connections.connections_total - connections.connections_active,
-            "connection_active" => connections.connections_active,
-            "connection_idle_close" => connections.connections_idle_closed,
-            "connection_failed" => connections.connections_failed,
-            "bytes_read_total" => connections.bytes_received,
-            "bytes_write_total" => connections.bytes_sent,
-            "request_total" => requests.request_total,
-            "request_active" => requests.request_active,
-            "request_reset" => requests.request_reset,
-            "request_failed" => requests.request_failed,
-            "request_time_total" => requests.request_time_total,
-            "process_time_total" => requests.process_time_total,
-            "request_time" => return self.times.request.clone().into(),
-            "process_time" => return self.times.process.clone().into(),
-            status => return of_status(requests, status),
-        };
-        count.into()
-    }
+fn downstream(counted: &Counted, key: &str) -> Value {
+    let (connections, requests) = (&counted.connections, &counted.requests);
+    let count = match key {
+        "connection_total" => connections.connections_total,
+        "connection_destroy" => connections.connections_total - connections.connections_active,
+        "connection_active" => connections.connections_active,
+        "connection_idle_close" => connections.connections_idle_closed,
+        "connection_failed" => connections.connections_failed,
+        "bytes_read_total" => connections.bytes_received,
+        "bytes_write_total" => connections.bytes_sent,
+        "request_total" => requests.request_total,
+        "request_active" => requests.request_active,
+        "request_reset" => requests.request_reset,
+        "request_failed" => requests.request_failed,
+        "request_time_total" => requests.request_time_total,
+        "process_time_total" => requests.process_time_total,
+        "request_time" => return (&counted.times.request).into(),
+        "process_time" => return (&counted.times.process).into(),
+        status => return of_status(requests, status),
+    };
+    count.into()
 }
 
 fn of_status(requests: &HttpTotals, key: &str) -> Value {
@@ -147,7 +153,8 @@ fn of_status(requests: &HttpTotals, key: &str) -> Value {
         .into()
 }
 
-fn of_cluster(cluster: &Snapshot) -> Vec<Object> {
+fn of_cluster(cluster: &Snapshot, matcher: &StatsMatcher) -> Vec<Object> {
+    let shows_hosts = matcher.shows(HOST.labels);
     let name = cluster.settings.name.to_string();
     let mut all = cluster.departed.totals();
     let mut objects = Vec::with_capacity(cluster.hosts.hosts().len() + 1);
@@ -155,6 +162,9 @@ fn of_cluster(cluster: &Snapshot) -> Vec<Object> {
         let mut own = Totals::default();
         own += &**host.load();
         all += &own;
+        if !shows_hosts {
+            continue;
+        }
         let values = HOST.metrics.iter().map(|metric| match metric.key {
             "host_healthy" => u64::from(host.health() == Health::Healthy).into(),
             "request_failure_eject" => host.ejections().total().into(),
@@ -213,7 +223,7 @@ fn of_totals(totals: &Totals, key: &str) -> Option<Value> {
         "request_local_reset" => totals.local_resets,
         "request_remote_reset" => totals.remote_resets,
         "request_timeout" => totals.timeouts,
-        "request_duration_time" => return Some(totals.durations.clone().into()),
+        "request_duration_time" => return Some((&totals.durations).into()),
         "request_duration_time_total" => totals.response_nanos,
         "response_success" => totals.responses_succeeded,
         "response_failed" => totals.responses_failed,

@@ -6,17 +6,18 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use slog::{FilterLevel, Logger, info, warn};
 
 use super::gates::Gates;
+use super::levels::Levels;
+use super::logging;
 use super::paths::ControlPaths;
 use super::remote::SOCKET;
 use super::settings::Settings;
 use crate::actor::admin::{Access, Logging, Options, Process, Role};
-use crate::config::{Address, PrometheusSink};
-use crate::telemetry::log::LogHandle;
+use crate::config::{Address, PrometheusSink, Server};
+use crate::telemetry::access_log::AccessLogs;
 
 /// The largest file of tokens.
 const LARGEST_TOKENS: u64 = 64 << 10;
@@ -45,8 +46,8 @@ pub(super) enum Binding {
 /// the process runs all the same.
 pub(super) fn open(
     settings: &Settings,
-    address: Option<(&str, Binding)>,
-    sink: Option<(&PrometheusSink, Binding)>,
+    server: &Server,
+    binding: Binding,
     paths: &ControlPaths,
     around: Around,
     log: &Logger,
@@ -66,9 +67,9 @@ pub(super) fn open(
     if let Err(error) = options.listen_privately(paths.sockets.join(SOCKET)) {
         warn!(log, "no control socket: {}", error; "tag" => "admin");
     }
-    match address {
+    match &server.admin {
         None => warn!(log, "no admin config, no admin api served"),
-        Some((address, binding)) => {
+        Some(address) => {
             let resolved = resolved(address)?;
             let place = Address::Tcp(resolved);
             let bound = match binding {
@@ -87,7 +88,7 @@ pub(super) fn open(
             }
         }
     }
-    if let Some((sink, binding)) = sink {
+    if let Some(sink) = &server.metrics.prometheus {
         open_sink(&mut options, sink, binding, log)?;
     }
     Ok(options)
@@ -179,9 +180,8 @@ pub(super) struct Around {
     pub(super) variables: BTreeMap<String, String>,
     /// The log's output, as it was configured.
     pub(super) output: String,
-    pub(super) log: LogHandle,
-    /// The level to go back to when the log is enabled again, as a number.
-    pub(super) enabled: AtomicUsize,
+    pub(super) levels: Arc<Levels>,
+    pub(super) access: AccessLogs,
 }
 
 const LEVELS: [(&str, FilterLevel); 6] = [
@@ -210,7 +210,7 @@ impl Process for Around {
     }
 
     fn log_levels(&self) -> Vec<(String, &'static str)> {
-        let level = self.log.level();
+        let level = self.levels.level();
         let named = LEVELS.iter().find(|(_, known)| *known == level);
         vec![(self.output.clone(), named.map_or("FATAL", |(name, _)| name))]
     }
@@ -220,22 +220,23 @@ impl Process for Around {
         let Some((_, level)) = level.filter(|_| output == self.output) else {
             return false;
         };
-        self.enabled.store(level.as_usize(), Ordering::Relaxed);
-        self.log.set_level(*level);
+        self.levels.set(*level);
         true
     }
 
-    fn set_log_enabled(&self, output: &str, enabled: Logging) -> bool {
-        if output != self.output {
-            return false;
+    /// The log of the process, the access logs and those of health checks: all that have this output.
+    fn set_log_enabled(&self, output: &str, logging: Logging) -> bool {
+        let is_own = output == self.output;
+        if is_own {
+            self.levels.toggle(logging);
         }
-        let level = match enabled {
-            Logging::Disabled => FilterLevel::Critical,
-            Logging::Enabled => FilterLevel::from_usize(self.enabled.load(Ordering::Relaxed))
-                .unwrap_or(FilterLevel::Info),
-        };
-        self.log.set_level(level);
-        true
+        // An access log without a name has the name of its file.
+        let named = (!output.is_empty()).then(|| logging::output(output));
+        let is_access = named.is_some_and(|output| match logging {
+            Logging::Disabled => self.access.mute(&output),
+            Logging::Enabled => self.access.unmute(&output),
+        });
+        is_own || is_access
     }
 }
 

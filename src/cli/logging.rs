@@ -21,17 +21,19 @@ pub(super) fn start_early(settings: &Settings) -> Result<(Logger, LogHandle), Er
     })
 }
 
-/// Where the configuration and the settings want the log.
-pub(super) fn output(
+/// Where the configuration and the settings want the log, as they write it.
+pub(super) fn output_name(
     settings: &Settings,
     configured: &config::Log,
     paths: &ControlPaths,
-) -> Output {
+) -> String {
     let named = settings.log_output.as_ref().or(configured.path.as_ref());
-    named.map_or_else(
-        || Output::File(paths.log.clone()),
-        |name| name.parse().unwrap_or_else(|never| match never {}),
-    )
+    named.map_or_else(|| paths.log.display().to_string(), String::clone)
+}
+
+/// The output of this name.
+pub(super) fn output(name: &str) -> Output {
+    name.parse().unwrap_or_else(|never| match never {})
 }
 
 /// The log that the configuration and the settings ask for.
@@ -52,7 +54,7 @@ pub(super) fn start_configured(
     })
 }
 
-fn level(configured: LogLevel) -> FilterLevel {
+pub(super) fn level(configured: LogLevel) -> FilterLevel {
     match configured {
         LogLevel::Fatal => FilterLevel::Critical,
         LogLevel::Error => FilterLevel::Error,
@@ -70,6 +72,12 @@ pub(super) fn adopt_process(logger: &Logger, level: FilterLevel) {
     if log::set_boxed_logger(Box::new(adopted)).is_err() {
         return;
     }
+    adopt_level(level);
+    log_panics(logger.clone());
+}
+
+/// Takes no more of what dependencies log than is written.
+pub(super) fn adopt_level(level: FilterLevel) {
     log::set_max_level(match level {
         FilterLevel::Off => log::LevelFilter::Off,
         FilterLevel::Critical | FilterLevel::Error => log::LevelFilter::Error,
@@ -78,7 +86,6 @@ pub(super) fn adopt_process(logger: &Logger, level: FilterLevel) {
         FilterLevel::Debug => log::LevelFilter::Debug,
         FilterLevel::Trace => log::LevelFilter::Trace,
     });
-    log_panics(logger.clone());
 }
 
 /// Says where a panic was. What became of it is its supervisor's to say, at error level.
@@ -214,7 +221,7 @@ mod tests {
             ..Default::default()
         };
         let paths = ControlPaths::of("/a/b/c.json".as_ref(), &config::Server::default());
-        let output = output(&settings, &configured, &paths);
+        let output = output(&output_name(&settings, &configured, &paths));
         assert_eq!(output, Output::Stderr);
         let (_, handle) = start_configured(&settings, &configured, output).unwrap();
         assert_eq!(handle.level(), FilterLevel::Error);

@@ -11,6 +11,7 @@ mod explain;
 mod fault;
 mod gates;
 mod go_flags;
+mod levels;
 mod life;
 mod limits;
 pub mod load;

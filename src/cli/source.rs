@@ -1,12 +1,14 @@
 //! The configuration file, as it is now, and what of it was changed and kept at run time.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use slog::{Logger, info, warn};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use super::levels::Levels;
 use super::settings::{KeepChanges, Settings, Watch};
 use super::signals::Signal;
 use crate::actor::root::{Journal, Keeping, Kept, Source};
@@ -21,7 +23,27 @@ pub(super) struct ConfigurationFile {
     pub(super) settings: Settings,
 }
 
-impl Source for ConfigurationFile {
+/// The same of a process that runs, which follows what it says.
+pub(super) struct Followed {
+    pub(super) file: Arc<ConfigurationFile>,
+    pub(super) levels: Arc<Levels>,
+}
+
+impl Source for Followed {
+    fn load(&self) -> Loaded {
+        self.file.load()
+    }
+
+    fn overrule(&self, server: &mut Server) {
+        self.file.overrule(server);
+    }
+
+    fn follow(&self, server: &Server) {
+        self.levels.follow(server.log.level);
+    }
+}
+
+impl ConfigurationFile {
     fn load(&self) -> Loaded {
         config::load(&self.path)
     }
@@ -29,9 +51,7 @@ impl Source for ConfigurationFile {
     fn overrule(&self, server: &mut Server) {
         self.settings.overrule(server);
     }
-}
 
-impl ConfigurationFile {
     /// What the file says and what is doubtful in it, or everything that is wrong with it.
     pub(super) fn read(&self) -> Result<(Configuration, Diagnostics), Diagnostics> {
         let loaded = self.load();

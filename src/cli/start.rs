@@ -6,7 +6,6 @@ use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use slog::{Logger, crit, debug, error, info, warn};
 use tokio::sync::watch;
@@ -14,12 +13,13 @@ use tokio::sync::watch;
 use super::admin::{self, Around, Binding};
 use super::arguments::Start;
 use super::gates::Gates;
+use super::levels::Levels;
 use super::life::{Stage, live};
 use super::paths::ControlPaths;
 use super::pid_file::PidFile;
 use super::settings::{self, Settings};
 use super::signals::Signals;
-use super::source::{ConfigurationFile, Watched};
+use super::source::{ConfigurationFile, Followed, Watched};
 use super::systemd::Manager;
 use super::tree::Managed;
 use super::upgrade::CommandLine;
@@ -86,8 +86,8 @@ fn boot(
     let server = configuration.plan().server.clone();
     let paths = ControlPaths::of(&absolute(&source.path), &server);
     Stage::Initing.enter(early);
-    let output = logging::output(settings, &server.log, &paths);
-    let started = logging::start_configured(settings, &server.log, output.clone());
+    let output = logging::output_name(settings, &server.log, &paths);
+    let started = logging::start_configured(settings, &server.log, logging::output(&output));
     let (log, handle) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -105,11 +105,11 @@ fn boot(
         given: Vec::new(),
     };
     let line = CommandLine::new(super::canonical_arguments(), &begun.source.path);
-    let ended = proceed(begun, settings, &paths, line, (&log, &handle));
+    let ended = proceed(begun, settings, &paths, line, (&log, &handle, &output));
     close(&handle);
     match ended {
         Ok(exit) => exit,
-        Err(_) if output == Output::Stderr => Exit::Failed,
+        Err(_) if logging::output(&output) == Output::Stderr => Exit::Failed,
         // Who watches the terminal does not see the log.
         Err(reason) => print::refuse(&reason, Exit::Failed),
     }
@@ -132,7 +132,7 @@ fn proceed(
     settings: &Settings,
     paths: &ControlPaths,
     line: CommandLine,
-    (log, handle): (&Logger, &LogHandle),
+    (log, handle, output): (&Logger, &LogHandle, &str),
 ) -> Result<Exit, String> {
     let roller = begun.configuration.plan().server.log.roller;
     let access = AccessLogs::new(roller, jiff::tz::TimeZone::system());
@@ -141,6 +141,7 @@ fn proceed(
     let logs = Audience {
         log,
         handle,
+        output,
         access: &access,
         manager: &manager,
     };
@@ -161,6 +162,8 @@ fn proceed(
 struct Audience<'l> {
     log: &'l Logger,
     handle: &'l LogHandle,
+    /// The output of the log, as it was configured.
+    output: &'l str,
     access: &'l AccessLogs,
     manager: &'l Manager,
 }
@@ -201,13 +204,13 @@ impl Begun {
     ) -> Result<(Configuration, tree::Options), String> {
         let log = logs.log;
         let server = self.configuration.plan().server.clone();
-        let named = settings.log_output.as_ref().or(server.log.path.as_ref());
+        let levels = Arc::new(Levels::of(logs.handle.clone(), settings));
         let around = Around {
             gates: self.gates,
             variables: admin::shown_variables(settings),
-            output: named.map_or_else(|| paths.log.display().to_string(), String::clone),
-            enabled: AtomicUsize::new(logs.handle.level().as_usize()),
-            log: logs.handle.clone(),
+            output: logs.output.to_owned(),
+            levels: Arc::clone(&levels),
+            access: logs.access.clone(),
         };
         let (configuration, keeping) = self.source.begin(self.configuration, log);
         let logs_of_tree = paths.log.parent().unwrap_or_else(|| Path::new("/"));
@@ -216,9 +219,6 @@ impl Begun {
             Some(_) => Binding::WhenFree,
             None => Binding::Now,
         };
-        let address = server.admin.as_deref().map(|address| (address, binding));
-        let sink = server.metrics.prometheus.as_ref();
-        let sink = sink.map(|sink| (sink, binding));
         let options = tree::Options {
             workers: limits::workers(server.workers),
             max_connections: limits::connections(settings.max_connections, log),
@@ -226,8 +226,11 @@ impl Begun {
             pre_drain_wait: settings.pre_drain_wait,
             access: logs.access.clone(),
             log_directory: logs_of_tree.to_owned(),
-            admin: admin::open(settings, address, sink, paths, around, log)?,
-            source: self.source,
+            admin: admin::open(settings, &server, binding, paths, around, log)?,
+            source: Arc::new(Followed {
+                file: self.source,
+                levels,
+            }),
             keeping,
             upgrades,
             inheritance,

@@ -44,7 +44,12 @@ pub enum Change {
     /// A cluster that is not wanted any more, and that no router or listener names any more.
     RemoveCluster(ClusterName),
     /// Other values of what concerns the process as a whole; most count only at its next start.
-    Server(Box<Server>),
+    Server {
+        /// As it was.
+        from: Box<Server>,
+        /// As it is to be.
+        to: Box<Server>,
+    },
 }
 
 /// Finds what leads from `running` to `wanted`, in an order in which every step leaves a whole plan:
@@ -80,7 +85,10 @@ pub fn diff(running: &Plan, wanted: &Plan) -> Vec<Change> {
     changes.extend(routers.gone(Change::RemoveRouter));
     changes.extend(clusters.gone(Change::RemoveCluster));
     if running.server != wanted.server {
-        changes.push(Change::Server(Box::new(wanted.server.clone())));
+        changes.push(Change::Server {
+            from: Box::new(running.server.clone()),
+            to: Box::new(wanted.server.clone()),
+        });
     }
     changes
 }
@@ -158,7 +166,7 @@ impl Plan {
                 replace(&mut self.listeners, to, |listener| &listener.name);
             }
             Change::RemoveListener(name) => self.listeners.retain(|old| old.name != *name),
-            Change::Server(server) => self.server = Server::clone(server),
+            Change::Server { to, .. } => self.server = Server::clone(to),
         }
         self
     }
@@ -264,7 +272,7 @@ mod tests {
                 "listener `other`: added on 127.0.0.1:2",
                 "listener `app`: removed",
                 "cluster `old`: removed",
-                "server: changed",
+                "server: `mosn_server_name` changed",
             ]
         );
     }

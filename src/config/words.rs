@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::diff::Change;
-use super::plan::{Address, Bind, Cluster, HostAddress, Listener, Router};
+use super::plan::{Address, Bind, Cluster, HostAddress, Listener, Router, Server};
 
 /// In words, for logs and replies.
 impl fmt::Display for Change {
@@ -37,7 +37,10 @@ impl fmt::Display for Change {
             Self::RemoveListener(name) => write!(f, "listener `{name}`: removed"),
             Self::RemoveRouter(name) => write!(f, "router `{name}`: removed"),
             Self::RemoveCluster(name) => write!(f, "cluster `{name}`: removed"),
-            Self::Server(_) => f.write_str("server: changed"),
+            Self::Server { from, to } => {
+                let words = server_words(from, to).join(", ");
+                write!(f, "server: {words}")
+            }
         }
     }
 }
@@ -113,6 +116,42 @@ fn host_words(from: &Cluster, to: &Cluster) -> Vec<String> {
         .collect()
 }
 
+/// Each setting of the process, and whether a running one follows it.
+fn server_words(from: &Server, to: &Server) -> Vec<String> {
+    let port = |server: &Server| server.metrics.prometheus.as_ref().map(|sink| sink.port);
+    let rest = |server: &Server| {
+        let mut metrics = server.metrics.clone();
+        if let Some(sink) = &mut metrics.prometheus {
+            sink.port = 0;
+        }
+        metrics
+    };
+    let now = [
+        ("default_log_level", from.log.level != to.log.level),
+        ("metrics", port(from) == port(to) && rest(from) != rest(to)),
+        ("mosn_server_name", from.name != to.name),
+    ];
+    let later = [
+        ("admin", from.admin != to.admin),
+        ("default_log_path", from.log.path != to.log.path),
+        ("disable_upgrade", from.upgrade != to.upgrade),
+        ("global_log_roller", from.log.roller != to.log.roller),
+        (
+            "graceful_timeout",
+            from.graceful_timeout != to.graceful_timeout,
+        ),
+        ("metrics", port(from) != port(to)),
+        ("pid", from.pid_file != to.pid_file),
+        ("processor", from.workers != to.workers),
+        ("uds_dir", from.socket_directory != to.socket_directory),
+    ];
+    let now = now.iter().filter(|(_, changed)| *changed);
+    let now = now.map(|(name, _)| format!("`{name}` changed"));
+    let later = later.iter().filter(|(_, changed)| *changed);
+    let later = later.map(|(name, _)| format!("`{name}` changed, which the next start follows"));
+    now.chain(later).collect()
+}
+
 /// Virtual hosts are told apart by their domains: their names are for people.
 fn router_words(from: &Router, to: &Router) -> Vec<String> {
     let hosts = |router: &Router| -> HashMap<_, _> {
@@ -184,5 +223,50 @@ impl fmt::Display for HostAddress {
             Self::Socket(address) => address.fmt(f),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{LogLevel, Metrics, Process, PrometheusSink, Workers};
+    use super::*;
+
+    fn sink(port: u16, percentiles: &[u8]) -> Metrics {
+        Metrics {
+            prometheus: Some(PrometheusSink {
+                port,
+                endpoint: "/metrics".to_owned(),
+                percentiles: percentiles.to_vec(),
+                process: Process::Told,
+            }),
+            ..Metrics::default()
+        }
+    }
+
+    #[test]
+    fn what_the_next_start_follows_is_said() {
+        let mut from = Server {
+            metrics: sink(1, &[]),
+            ..Server::default()
+        };
+        let mut to = from.clone();
+        to.log.level = LogLevel::Debug;
+        to.metrics = sink(1, &[99]);
+        to.workers = Workers::Fixed(3);
+        let said = |from: &Server, to: &Server| {
+            let (from, to) = (Box::new(from.clone()), Box::new(to.clone()));
+            Change::Server { from, to }.to_string()
+        };
+        assert_eq!(
+            said(&from, &to),
+            "server: `default_log_level` changed, `metrics` changed, `processor` changed, which \
+             the next start follows"
+        );
+        to = from.clone();
+        from.metrics = sink(2, &[]);
+        assert_eq!(
+            said(&from, &to),
+            "server: `metrics` changed, which the next start follows"
+        );
     }
 }

@@ -6,20 +6,17 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::spawn_blocking;
 
 use super::options::Options;
-use crate::actor::clusters::Shelf;
-use crate::actor::listeners::Board;
 use crate::actor::root;
 use crate::actor::view::{ClusterView, ListenerView};
+use crate::telemetry::metrics::{Object, StatsMatcher};
 
 /// What anyone may read without asking.
 #[derive(Clone)]
 pub(in crate::actor) struct Published {
-    pub(in crate::actor) shelf: Shelf,
-    pub(in crate::actor) board: Board,
     /// MOSN's number of the state of the lifecycle.
     pub(in crate::actor) state: Arc<AtomicU8>,
     /// Whether the door is this process'; a successor that has proved itself has its own.
@@ -32,7 +29,13 @@ pub(super) struct Door {
     pub(super) published: Published,
     pub(super) options: Options,
     pub(super) log: slog::Logger,
+    /// How many more answers of everything that was counted may be made at once: each takes memory
+    /// in proportion to the hosts. Others wait.
+    pub(super) turns: Semaphore,
 }
+
+/// One answer is made while another is sent.
+pub(super) const TURNS: usize = 2;
 
 impl Door {
     pub(super) fn state(&self) -> u8 {
@@ -40,12 +43,32 @@ impl Door {
     }
 
     pub(super) fn listeners(&self) -> Vec<ListenerView> {
-        let posts = self.published.board.posts();
-        posts.iter().map(|post| ListenerView::of(post)).collect()
+        self.root.counts().listeners()
     }
 
     pub(super) fn clusters(&self) -> Vec<ClusterView> {
-        ClusterView::all(&self.published.shelf)
+        self.root.counts().clusters()
+    }
+
+    /// Waits until something large may be made. `None` never happens: nobody closes it.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
+    /// What was counted and may be shown, made into something by `shown` on a thread of its own: it
+    /// may be much. `None` when that panics.
+    pub(super) async fn counted<T: Send + 'static>(
+        &self,
+        shown: impl FnOnce(Vec<Object>, &StatsMatcher) -> T + Send + 'static,
+    ) -> Option<T> {
+        let _turn = self.turn().await;
+        let counts = self.root.counts().clone();
+        let running = self.root.running();
+        let shown = spawn_blocking(move || {
+            let matcher = &running.configuration.plan().server.metrics.matcher;
+            shown(counts.objects(matcher), matcher)
+        });
+        shown.await.ok()
     }
 
     /// The document that runs, without its secrets, made into something by `shown` on a thread of its

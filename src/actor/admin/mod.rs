@@ -104,6 +104,7 @@ pub(super) async fn start(
             published: published.clone(),
             options: options.clone(),
             log: below.clone(),
+            turns: Semaphore::new(door::TURNS),
         };
         run(|_| Admin {
             door: Rc::new(door),

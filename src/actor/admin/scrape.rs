@@ -37,6 +37,7 @@ pub(super) async fn sink<B: Body>(door: Rc<Door>, request: &Request<B>) -> Reply
 
 /// The page is made on a thread of its own: it may be large, and nobody else waits for it.
 async fn page(door: &Door) -> Reply {
+    let _turn = door.turn().await;
     let counts = door.root.counts().clone();
     let settings = door
         .root
@@ -64,8 +65,7 @@ fn write(counts: &Counts, settings: &Metrics, state: u8) -> String {
     if sink.is_none_or(|sink| sink.process == Process::Told) {
         page.process();
     }
-    let mut objects = counts.downstream();
-    objects.extend(counts.upstream());
+    let mut objects = counts.objects(&settings.matcher);
     if settings.flush == Flush::Used {
         objects.retain(is_used);
     }

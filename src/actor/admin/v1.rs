@@ -71,28 +71,35 @@ pub(super) async fn stats(call: Call) -> Reply {
     if call.distinct() > 1 {
         return Reply::text(StatusCode::BAD_REQUEST, "only support one parameter");
     }
-    let mut metrics = stats::metrics(&call.door.listeners(), &call.door.clusters());
-    if !call.query.is_empty() {
-        let key = call.parameter("key").unwrap_or_default();
-        metrics.retain(|metric| format!("{}.{}", metric.kind, metric.namespace()) == key);
-        if metrics.is_empty() {
-            return Reply::text(StatusCode::OK, format!("no metrics key: {key}"));
+    let asked = !call.query.is_empty();
+    let key = call.parameter("key").unwrap_or_default().to_owned();
+    let shown = call.door.counted(move |mut objects, matcher| {
+        if asked {
+            objects.retain(|object| stats::key(object) == key);
+            if objects.is_empty() {
+                return format!("no metrics key: {key}");
+            }
         }
+        go_json(&stats::to_json(&objects, matcher), Some("\t"))
+    });
+    match shown.await {
+        Some(text) => Reply::text(StatusCode::OK, text),
+        None => Reply::mosn_error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
     }
-    Reply::text(
-        StatusCode::OK,
-        go_json(&stats::to_json(&metrics), Some("\t")),
-    )
 }
 
 pub(super) async fn stats_glob(call: Call) -> Reply {
-    let metrics = stats::metrics(&call.door.listeners(), &[]);
-    let global = metrics
-        .iter()
-        .find(|metric| metric.namespace() == "proxy.global");
-    let values = global.map_or(&[][..], |metric| &metric.values);
-    let lines = values.iter().map(|(key, value)| format!("{key}:{value}\n"));
-    Reply::text(StatusCode::OK, lines.collect::<String>())
+    let shown = call.door.counted(|objects, matcher| {
+        let mut objects = objects.iter();
+        let global = objects.find(|object| stats::key(object) == "downstream.proxy.global");
+        let numbers = global.map(|global| stats::numbers(global, matcher));
+        let lines = numbers.into_iter().flatten();
+        lines
+            .map(|(key, value)| format!("{key}:{value}\n"))
+            .collect()
+    });
+    let text: String = shown.await.unwrap_or_default();
+    Reply::text(StatusCode::OK, text)
 }
 
 pub(super) async fn get_loglevel(call: Call) -> Reply {

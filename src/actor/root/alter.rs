@@ -143,6 +143,9 @@ impl House {
         ledger.base = base;
         ledger.before = confirm_until.map(|_| Arc::clone(running));
         let configuration = resolved.configuration;
+        if let Some(source) = &self.options.source {
+            source.follow(&configuration.plan().server);
+        }
         let next = Running {
             version,
             configuration,

@@ -16,8 +16,6 @@ impl House {
     pub(super) fn admin(&self, root: root::Handle) -> Option<ChildSpec> {
         let options = self.options.admin.clone()?;
         let published = Published {
-            shelf: self.shelf.clone(),
-            board: self.board.clone(),
             state: Arc::clone(&self.state_number),
             open: self.admin_open.subscribe(),
         };

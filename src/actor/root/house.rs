@@ -393,14 +393,10 @@ impl House {
 
     pub(super) async fn overview(&self) -> Result<Overview, ApplyError> {
         let tree = self.tree.get().ok_or(ApplyError::Ended)?;
+        let counts = self.counts();
         Ok(Overview {
-            clusters: ClusterView::all(&self.shelf),
-            listeners: self
-                .board
-                .posts()
-                .iter()
-                .map(|post| ListenerView::of(post))
-                .collect(),
+            clusters: counts.clusters(),
+            listeners: counts.listeners(),
             tree: tree.tree().await.map_err(|_| ApplyError::Ended)?,
         })
     }

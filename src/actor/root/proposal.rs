@@ -32,6 +32,10 @@ pub trait Source: Send + Sync {
 
     /// Decides what the process decides, whatever a configuration says of it.
     fn overrule(&self, server: &mut Server);
+
+    /// Hears what runs now, each time that it has changed: the process follows it as far as it can.
+    /// It must not block.
+    fn follow(&self, _server: &Server) {}
 }
 
 /// On which terms a change is to be made.

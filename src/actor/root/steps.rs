@@ -37,7 +37,7 @@ impl Steps {
                 }
                 Change::UpdateListener { to, .. } => steps.changed.push(to),
                 Change::RemoveListener(name) => steps.taken_down.push(name),
-                Change::Server(_) => {}
+                Change::Server { .. } => {}
             }
         }
         steps

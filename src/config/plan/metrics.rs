@@ -2,7 +2,8 @@
 
 pub use crate::telemetry::metrics::StatsMatcher;
 
-/// What is told of the counts, and where. Read at start.
+/// What is told of the counts, and where. A change holds from the next scrape on; that of a port
+/// from the next start on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// Where Prometheus scrapes; nowhere but at the admin door when absent.

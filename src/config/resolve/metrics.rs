@@ -12,6 +12,7 @@ pub(super) fn metrics(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Metrics {
     let Some(at) = top.get("metrics") else {
         return Metrics::default();
     };
+    shared_memory(&at, scope);
     Metrics {
         prometheus: sinks(&at, scope),
         matcher: matcher(&at),
@@ -23,6 +24,16 @@ pub(super) fn metrics(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Metrics {
             true => Flush::Used,
             false => Flush::Always,
         },
+    }
+}
+
+/// MOSN counts in shared memory so that a hot upgrade goes on counting.
+fn shared_memory(metrics: &Cursor<'_>, scope: &mut Scope<'_>) {
+    let named = ["shm_zone", "shm_size"];
+    if let Some(at) = named.iter().find_map(|key| metrics.filled(key)) {
+        let message = "counts are in the memory of the process and never in a file: a hot upgrade \
+                       begins them anew, as a restart does";
+        scope.push(at.warning(Code::NoEffect, message));
     }
 }
 

@@ -61,9 +61,10 @@ impl From<u64> for Value {
     }
 }
 
-impl From<Distribution> for Value {
-    fn from(spread: Distribution) -> Self {
-        Self::Spread((!spread.is_empty()).then(|| Box::new(spread)))
+/// Copies only what has counted anything.
+impl From<&Distribution> for Value {
+    fn from(spread: &Distribution) -> Self {
+        Self::Spread((!spread.is_empty()).then(|| Box::new(spread.clone())))
     }
 }
 

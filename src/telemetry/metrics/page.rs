@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use super::object::{Kind, Metric, Object, Value};
+use super::object::{Kind, Metric, Object, Table, Value};
 use super::{Distribution, StatsMatcher};
 
 /// Writes metrics as Prometheus reads them.
@@ -60,20 +60,13 @@ impl<'a> Page<'a> {
 
     fn family(&mut self, kind: &str, metric: &Metric, objects: &[(String, &Object)]) {
         let name = name(kind, metric.key);
-        let alike = objects
-            .iter()
-            .filter(|(_, object)| object.table.kind == kind);
-        let samples = alike.filter_map(|(labels, object)| {
-            let mut metrics = object.table.metrics.iter();
-            let index = metrics.position(|other| other.key == metric.key)?;
-            Some((labels.as_str(), &object.values[index]))
-        });
+        let samples = samples(kind, metric, objects);
         match metric.kind {
             Kind::Counter | Kind::Gauge => {
                 self.open(&name, metric.kind, metric.help);
                 for (labels, value) in samples {
                     if let Value::Count(count) = value {
-                        self.sample(&name, labels, *count as f64);
+                        self.count(&name, labels, "", *count);
                     }
                 }
             }
@@ -93,19 +86,19 @@ impl<'a> Page<'a> {
             let name = format!("{name}_{end}");
             self.open(&name, Kind::Gauge, help);
             for (labels, spread) in spreads {
-                self.sample(&name, labels, spread.map_or(0, of) as f64);
+                self.count(&name, labels, "", spread.map_or(0, of));
             }
         }
         if self.percentiles.is_empty() {
             return;
         }
         self.open(name, Kind::Gauge, help);
+        let label = |percent| (percent, format!("percentile=\"P{percent}\""));
+        let percentiles: Vec<_> = self.percentiles.iter().map(label).collect();
         for (labels, spread) in spreads {
-            for percent in self.percentiles {
-                let value = spread.map_or(0, |spread| spread.percentile(*percent));
-                let comma = if labels.is_empty() { "" } else { "," };
-                let labels = format!("{labels}{comma}percentile=\"P{percent}\"");
-                self.sample(name, &labels, value as f64);
+            for (percent, label) in &percentiles {
+                let value = spread.map_or(0, |spread| spread.percentile(**percent));
+                self.count(name, labels, label, value);
             }
         }
     }
@@ -118,12 +111,61 @@ impl<'a> Page<'a> {
         let _infallible = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
+    /// There may be a hundred thousand of them: nothing is formatted that can be copied.
+    fn count(&mut self, name: &str, labels: &str, more: &str, count: u64) {
+        let comma = match labels.is_empty() || more.is_empty() {
+            true => "",
+            false => ",",
+        };
+        let mut digits = itoa::Buffer::new();
+        let parts = [
+            name,
+            "{",
+            labels,
+            comma,
+            more,
+            "} ",
+            digits.format(count),
+            ".0\n",
+        ];
+        self.text.extend(parts);
+    }
+
     fn sample(&mut self, name: &str, labels: &str, value: f64) {
         let _infallible = match value.fract() == 0.0 && value.abs() < 1e21 {
             true => writeln!(self.text, "{name}{{{labels}}} {value:.1}"),
             false => writeln!(self.text, "{name}{{{labels}}} {value}"),
         };
     }
+}
+
+/// The values of a metric, with the labels of those who have it.
+fn samples<'o>(
+    kind: &str,
+    metric: &Metric,
+    objects: &'o [(String, &'o Object)],
+) -> impl Iterator<Item = (&'o str, &'o Value)> {
+    // There are few tables and many objects.
+    let mut places: Vec<(&'static Table, Option<usize>)> = Vec::new();
+    objects.iter().filter_map(move |(labels, object)| {
+        let mut known = places.iter();
+        let known = known.find(|(table, _)| std::ptr::eq(*table, object.table));
+        let index = match known {
+            Some((_, index)) => *index,
+            None => {
+                let index = place(object.table, kind, metric.key);
+                places.push((object.table, index));
+                index
+            }
+        };
+        Some((labels.as_str(), &object.values[index?]))
+    })
+}
+
+fn place(table: &Table, kind: &str, key: &str) -> Option<usize> {
+    let mut metrics = table.metrics.iter();
+    let index = metrics.position(|metric| metric.key == key)?;
+    (table.kind == kind).then_some(index)
 }
 
 fn spread(value: &Value) -> Option<&Distribution> {
@@ -166,7 +208,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::Histogram;
-    use super::super::object::{Table, counter, distribution, gauge};
+    use super::super::object::{counter, distribution, gauge};
     use super::*;
 
     static CLUSTER: Table = Table {
@@ -196,7 +238,7 @@ mod tests {
             Object {
                 table: &CLUSTER,
                 labels: vec!["a\"b\\c".into()],
-                values: vec![7.into(), spread.into()],
+                values: vec![7.into(), (&spread).into()],
             },
             Object {
                 table: &HOST,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Admin, configuration};
 use crate::home::{Home, until};
 
-fn rewrite(home: &Home, change: impl FnOnce(&mut Value)) {
+pub(super) fn rewrite(home: &Home, change: impl FnOnce(&mut Value)) {
     let path = home.path("conf/mosn.json");
     let text = fs::read_to_string(&path).expect("it is ours");
     let mut document: Value = serde_json::from_str(&text).expect("it is JSON");
@@ -16,7 +16,7 @@ fn rewrite(home: &Home, change: impl FnOnce(&mut Value)) {
     fs::write(path, document.to_string()).expect("it is ours");
 }
 
-fn said(home: &Home, words: &str) -> (Option<i32>, String) {
+pub(super) fn said(home: &Home, words: &str) -> (Option<i32>, String) {
     // Flags stand before the configuration, which is last.
     let output = home.command(words).output().expect("it runs");
     let both = [output.stdout, output.stderr].concat();

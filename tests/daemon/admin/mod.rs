@@ -3,8 +3,10 @@
 mod abuse;
 mod calls;
 mod changes;
+mod explaining;
 mod invalid;
 mod kept;
+mod logs;
 mod scrapes;
 
 use std::net::SocketAddr;

@@ -89,8 +89,8 @@ static METRICS: Schema = Schema {
     keys: &[
         now("sinks", Shape::List(&Shape::Tagged(&SINK))),
         now("stats_matcher", Shape::Object(&STATS_MATCHER)),
-        later("shm_zone", Shape::Text),
-        later("shm_size", Shape::ByteSize),
+        now("shm_zone", Shape::Text),
+        now("shm_size", Shape::ByteSize),
         now("flush_mosn", Shape::Bool),
         now("lazy_flush", Shape::Bool),
     ],

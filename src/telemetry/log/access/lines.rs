@@ -42,12 +42,15 @@ impl Lines {
     }
 
     /// Appends the line that `line` appends, which has no line feed yet. It must not touch what
-    /// was there.
+    /// was there. A log that is muted has no line made.
     ///
     /// # Panics
     ///
     /// When `line` itself writes a line here.
     pub fn write(&self, line: impl FnOnce(&mut Vec<u8>)) {
+        if self.log.0.counters().is_muted() {
+            return;
+        }
         let mut batch = self.batch.borrow_mut();
         batch.mend();
         batch.push_with(|bytes| {

@@ -118,6 +118,25 @@ impl AccessLogs {
         }
     }
 
+    /// Makes the open log of an output write nothing, until it is [unmuted](Self::unmute) or closed;
+    /// `false` when none is open. Lines that were there before are written.
+    pub fn mute(&self, output: &Output) -> bool {
+        self.tell(output, |known| known.door.counters().mute())
+    }
+
+    /// Makes a log write again.
+    pub fn unmute(&self, output: &Output) -> bool {
+        self.tell(output, |known| known.door.counters().unmute())
+    }
+
+    fn tell(&self, output: &Output, what: impl Fn(&Known)) -> bool {
+        let known = self.0.known.load();
+        let mut same = known
+            .iter()
+            .filter(|known| known.output == *output && known.log().is_some());
+        same.next().inspect(|known| what(known)).is_some()
+    }
+
     /// What the logs have lost since this was last asked; nothing is the rule. Worth a line in the
     /// error log once a second.
     #[must_use = "what was told is not told again"]

@@ -54,9 +54,23 @@ pub(super) struct Counters {
     /// Why the output failed last; taken when it is told.
     reason: ArcSwapOption<String>,
     reopening: AtomicBool,
+    muted: AtomicBool,
 }
 
 impl Counters {
+    /// Whether nothing is to be written.
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted.load(Relaxed)
+    }
+
+    pub(super) fn mute(&self) {
+        self.muted.store(true, Relaxed);
+    }
+
+    pub(super) fn unmute(&self) {
+        self.muted.store(false, Relaxed);
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }

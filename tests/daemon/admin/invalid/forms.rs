@@ -1,0 +1,226 @@
+//! What is not of the right form, or names what is not there.
+
+use super::Invalid;
+
+pub(super) const FORMS: &[Invalid] = &[
+    // Not JSON, or not of the right form.
+    ("PUT", "/api/v2/clusters/c", "", "this is not JSON"),
+    ("PUT", "/api/v2/clusters/c", "{", "line 1, column 2"),
+    (
+        "PUT",
+        "/api/v2/clusters/c",
+        "{'name':'c'}",
+        "this is not JSON",
+    ),
+    ("PUT", "/api/v2/clusters/c", "{}{}", "text follows the end"),
+    ("PUT", "/api/v2/clusters/c", "[]", "this is to be an object"),
+    (
+        "PUT",
+        "/api/v2/clusters/c",
+        "\"c\"",
+        "this is to be an object",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c",
+        r#"{"name":"d"}"#,
+        r#"its `name` is \"d\" where \"c\" is changed"#,
+    ),
+    ("PUT", "/api/v2/listeners/l", "7", "this is to be an object"),
+    (
+        "PUT",
+        "/api/v2/routers/x",
+        r#"{"router_config_name":"y"}"#,
+        "is changed",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/api/hosts",
+        "{}",
+        "this is to be an array",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/api/hosts",
+        "[1]",
+        "this is to be an object",
+    ),
+    (
+        "POST",
+        "/api/v2/clusters/api/hosts",
+        "null",
+        "this is to be an array",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        "{}",
+        "the key `edits` is missing",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":{}}"#,
+        "this is to be an array",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":["put_cluster"]}"#,
+        "edits[0]: an edit is an object",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{}]}"#,
+        "exactly one key",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"paint":1}]}"#,
+        "no edit is called `paint`",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"put_cluster":{}}]}"#,
+        "needs a `name`",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"put_listener":{"address":"127.0.0.1:1"}}]}"#,
+        "needs a `name`",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"put_router":{}}]}"#,
+        "needs a `router_config_name`",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"add_route":{"router":"r","route":{}}}]}"#,
+        "`domain` is to be a string",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"remove_hosts":{"cluster":"api","addresses":[1]}}]}"#,
+        "this is to be a string",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"put_extensions":[{}]}]}"#,
+        "needs a `type`",
+    ),
+    // On impossible terms.
+    (
+        "PUT",
+        "/api/v2/clusters/c?version=2",
+        "{}",
+        "version 1 runs, not 2",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?version=two",
+        "{}",
+        "`version` is a number",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?dry_run=maybe",
+        "{}",
+        "`dry_run` is true or false",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?confirm_within=soon",
+        "{}",
+        "`confirm_within` is a duration",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?confirm_within=0s",
+        "{}",
+        "`confirm_within` is a duration",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?confirm_within=-1s",
+        "{}",
+        "`confirm_within` is a duration",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?confirm_within=25h",
+        "{}",
+        "up to 24h",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/c?force=true",
+        "{}",
+        "no parameter is called `force`",
+    ),
+    // What they name is not there.
+    (
+        "DELETE",
+        "/api/v2/clusters/nobody",
+        "",
+        "no cluster is named `nobody`",
+    ),
+    (
+        "DELETE",
+        "/api/v2/listeners/nobody",
+        "",
+        "no listener is named `nobody`",
+    ),
+    (
+        "DELETE",
+        "/api/v2/routers/nobody",
+        "",
+        "no router is named `nobody`",
+    ),
+    (
+        "DELETE",
+        "/api/v2/routers/r/virtual_hosts/nobody",
+        "",
+        "no virtual host is named `nobody`",
+    ),
+    (
+        "PUT",
+        "/api/v2/clusters/nobody/hosts",
+        "[]",
+        "no cluster is named `nobody`",
+    ),
+    (
+        "DELETE",
+        "/api/v2/clusters/nobody/hosts/127.0.0.1:1",
+        "",
+        "no cluster is named `nobody`",
+    ),
+    (
+        "POST",
+        "/api/v2/changes",
+        r#"{"edits":[{"remove_routes":{"router":"r","domain":"x"}}]}"#,
+        "no virtual host is for the domain `x`",
+    ),
+    ("POST", "/api/v2/rollback/7", "", "version 7 is not kept"),
+    ("POST", "/api/v2/rollback/-1", "", "a version is a number"),
+    (
+        "POST",
+        "/api/v2/confirm/1",
+        "",
+        "no change waits to be confirmed",
+    ),
+    (
+        "POST",
+        "/api/v2/revert",
+        "",
+        "no change waits to be confirmed",
+    ),
+];
