@@ -1,78 +1,24 @@
 //! Requests while everything beside them is changed: none fails, and no connection is cut.
 //!
-//! `CHANGES=long cargo test --test proxy changing -- --nocapture` makes ten times as many changes, and
-//! prints how long requests took before and meanwhile.
+//! `CHANGES=10000 cargo test --release --all-features --test proxy changing -- --nocapture` makes ten
+//! times as many changes under so many requests a second, and prints how long requests took before
+//! and meanwhile, counted from when each was due.
 
-use std::cell::{Cell, RefCell};
+mod load;
+
 use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use banyan::config::{Alone, Configuration, Edit, Format, Fragment, Source, parse};
 use banyan::{Proxy, ProxyHandle, Terms};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until};
 
-use crate::support::{Origin, address, soon, until};
+use self::load::{Load, Origin};
+use crate::support::{address, until};
 
-const CLIENTS: usize = 8;
-const REQUEST: &[u8] = b"GET /path HTTP/1.1\r\nhost: app.example\r\n\r\n";
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-/// Answers every request that ends with an empty line, for as long as the peer stays.
-async fn answering() -> Origin {
-    Origin::scripted(|mut stream| async move {
-        let mut buffer = [0; 4096];
-        let mut held = 0;
-        while let Ok(count @ 1..) = stream.read(&mut buffer[held..]).await {
-            held += count;
-            if buffer[..held].ends_with(b"\r\n\r\n") {
-                held = 0;
-                if stream.write_all(RESPONSE).await.is_err() {
-                    return;
-                }
-            }
-        }
-    })
-    .await
-}
-
-/// What the clients saw.
-#[derive(Default)]
-struct Seen {
-    failed: RefCell<Vec<String>>,
-    took: RefCell<Vec<Duration>>,
-    stop: Cell<bool>,
-}
-
-/// Asks again and again over one connection; whatever ends it is a failure.
-async fn client(to: SocketAddr, seen: Rc<Seen>) {
-    if let Err(why) = asks(to, &seen).await {
-        seen.failed.borrow_mut().push(why);
-    }
-}
-
-async fn asks(to: SocketAddr, seen: &Seen) -> Result<(), String> {
-    let words = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect(to).await.map_err(words)?;
-    while !seen.stop.get() {
-        let begun = Instant::now();
-        stream.write_all(REQUEST).await.map_err(words)?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\nok") {
-            if stream.read_buf(&mut answer).await.map_err(words)? == 0 {
-                return Err("the connection was closed".to_owned());
-            }
-        }
-        if !answer.starts_with(b"HTTP/1.1 200 ") {
-            return Err(String::from_utf8_lossy(&answer).into_owned());
-        }
-        seen.took.borrow_mut().push(begun.elapsed());
-    }
-    Ok(())
-}
+/// How often a change is made under a steady load.
+const PACE: Duration = Duration::from_millis(10);
 
 fn document(hosts: &[SocketAddr]) -> Value {
     let hosts: Vec<_> = hosts
@@ -120,14 +66,16 @@ fn edit(kind: &str, turn: usize, more: SocketAddr) -> Value {
     }
 }
 
-fn p99(took: &mut [Duration]) -> Duration {
-    took.sort_unstable();
-    took.get(took.len() * 99 / 100).copied().unwrap_or_default()
-}
-
 #[actix::test]
 async fn no_request_fails_and_no_connection_ends_while_everything_beside_them_changes() {
-    let (origin, more) = (answering().await, answering().await);
+    let rate: Option<u64> = std::env::var("CHANGES")
+        .ok()
+        .map(|rate| rate.parse().expect("CHANGES is requests a second"));
+    let (often, requests) = match rate {
+        Some(rate) => (10, 5 * rate),
+        None => (1, 500),
+    };
+    let (origin, more) = (Origin::answering(), Origin::answering());
     let text = document(&[origin.address]).to_string();
     let source = Source {
         file: "f",
@@ -140,39 +88,34 @@ async fn no_request_fails_and_no_connection_ends_while_everything_beside_them_ch
         .run(configuration)
         .await
         .unwrap();
-    let to = address(&proxy, "web").await;
-    let seen = Rc::new(Seen::default());
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| spawn_local(client(to, Rc::clone(&seen))))
-        .collect();
-    until("requests flow", async || seen.took.borrow().len() >= 500).await;
-    let before = p99(&mut seen.took.take());
+    let load = Load::on(address(&proxy, "web").await, rate);
+    // Of the first ones some open connections.
+    until("requests flow", async || load.answered() >= requests / 5).await;
+    load.count_from_now();
+    until("requests flow", async || load.answered() >= requests).await;
 
-    let often = match std::env::var_os("CHANGES") {
-        Some(_) => 10,
-        None => 1,
-    };
-    let mut changes = 0;
+    load.changes_begin();
+    let mut changes = 0_u32;
+    let begun = Instant::now();
     for (kind, count) in [("host", 100), ("route", 10), ("listener", 20)] {
         for turn in 0..count * often {
             change(&proxy, edit(kind, turn, more.address)).await;
             changes += 1;
+            if rate.is_some() {
+                sleep_until(begun + PACE * changes).await;
+            }
         }
     }
-    let meanwhile = seen.took.borrow().len();
-    seen.stop.set(true);
-    soon("every client ends", futures::future::join_all(clients)).await;
+    let report = load.end();
 
-    assert_eq!(*seen.failed.borrow(), [""; 0], "of {meanwhile} requests");
-    assert_eq!(proxy.running().version, 1 + changes, "every change was one");
+    assert_eq!(report.failed, [""; 0], "{report}");
+    let version = proxy.running().version;
+    assert_eq!(version, 1 + u64::from(changes), "every change was one");
     assert!(more.visits() > 0, "the host that came and went was used");
     let web = &proxy.snapshot().await.unwrap().listeners[0];
     assert_eq!(
-        web.totals.connections_total, CLIENTS as u64,
+        web.totals.connections_total, report.clients,
         "nobody had to connect again"
     );
-    let during = p99(&mut seen.took.take());
-    println!(
-        "{changes} changes, {meanwhile} requests: p99 {before:?} before, {during:?} meanwhile"
-    );
+    println!("{changes} changes: {report}");
 }
