@@ -3,6 +3,7 @@
 //! Faults are injected by kind into whatever lives in this process, so one test runs at a time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod hosts;
 mod resting;
 #[expect(dead_code, reason = "the rest is used by the other tests")]

@@ -19,5 +19,6 @@ mod report;
 mod stale;
 mod systemd;
 mod upgrade;
+mod upgrade_doors;
 #[cfg(feature = "fault-injection")]
 mod upgrade_faults;

@@ -98,11 +98,12 @@ pub(super) async fn start(
     subtree: supervisor::Slot<View>,
 ) -> Result<Life, StartError> {
     let below = log.clone();
+    let held = Held(options);
     let spec = ChildSpec::permanent("http", move || {
         let door = Door {
             root: root.clone(),
             published: published.clone(),
-            options: options.clone(),
+            options: held.0.clone(),
             log: below.clone(),
             turns: Semaphore::new(door::TURNS),
         };
@@ -118,6 +119,16 @@ pub(super) async fn start(
     subtree.fill(handle.view());
     handle.started().await?;
     Ok(life)
+}
+
+/// The sockets, which the lives of the door have in turn. When there is no further life they are
+/// closed: who connects is refused, and does not wait for nobody.
+struct Held(Options);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.sockets().iter().for_each(|socket| socket.release());
+    }
 }
 
 fn slots(count: usize) -> Rc<Semaphore> {
