@@ -211,6 +211,8 @@ async fn whoever_takes_nothing_of_an_answer_is_cut() {
 
     client.send(get("/")).await;
 
+    // Before that it may not have been accepted yet.
+    soon("the head", client.stream.readable()).await.unwrap();
     // The client's end is open all the time: it is not its leaving that ends the request.
     let cut = async {
         while running.app().await.totals.connections_active > 0 {
