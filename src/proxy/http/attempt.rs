@@ -14,7 +14,7 @@ use memchr::memchr;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::{Conduct, Grade};
-use crate::net::{Word, with_scratch};
+use crate::net::{Sequel, Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
 };
@@ -252,13 +252,13 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Headed, Miss>> {
         loop {
             let stream = &self.exchange.connection.stream;
-            match self.interim.poll_flush(cx, stream) {
+            match self.interim.poll_flush(cx, stream, Sequel::Open) {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Miss::Gone)),
                 Poll::Pending if self.interim.len() > INTERIM_BYTES => return Poll::Pending,
                 _ => {}
             }
             if self.watching
-                && let Poll::Ready(word) = self.exchange.connection.stream.poll_word(cx)
+                && let Poll::Ready(word) = self.exchange.connection.poll_word(cx)
             {
                 self.watching = false;
                 match word {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::{Conduct, Grade};
-use crate::net::Word;
+use crate::net::{Sequel, Word};
 use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
 use crate::proxy::Side;
 use crate::route::Flags;
@@ -50,6 +50,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         self.ends = self.exchange.ends(goes_on && !self.deaf);
         self.exchange.record.status = status;
         let mut download = Transfer::new(body, framing, None);
+        download.followed_by(self.ends.sequel());
         // Interim responses go first.
         download.unsent = std::mem::take(&mut self.interim);
         let fields = &mut self.response.fields;
@@ -224,7 +225,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         if !self.watching {
             return Poll::Pending;
         }
-        let word = ready!(self.exchange.connection.stream.poll_word(cx));
+        let word = ready!(self.exchange.connection.poll_word(cx));
         self.watching = false;
         match word {
             Ok(Word::More | Word::Ended) => Poll::Pending,
@@ -265,6 +266,6 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         let stream = &self.exchange.connection.stream;
         self.exchange.record.status = self.response.status;
         self.exchange.judge(self.picked, Conduct::Answered(status));
-        poll_fn(|cx| self.interim.poll_flush(cx, stream)).await
+        poll_fn(|cx| self.interim.poll_flush(cx, stream, Sequel::Open)).await
     }
 }
