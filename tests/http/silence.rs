@@ -227,6 +227,37 @@ async fn whoever_takes_nothing_of_an_answer_is_cut() {
 }
 
 #[actix::test]
+async fn an_upstream_is_not_to_blame_that_waits_for_a_body_which_hardly_comes() {
+    let web = Web::scripted(|mut peer| async move {
+        let _ = peer.head().await;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            .await;
+        peer.rest().await;
+    })
+    .await;
+    let settings = json!({ "upstream_silence_timeout": "2s", "body_min_rate": 1000 });
+    let running = impatient(&web, settings).await;
+    let (mut client, mut writing) = running.client().await.halves();
+
+    // A byte now and then: no silence, but no upload either.
+    let dribbling = async {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
+        let mut sent = writing.write_all(head.as_bytes()).await;
+        while sent.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            sent = writing.write_all(b"x").await;
+        }
+    };
+    // The grace is 10 s; `answer` waits 20.
+    let (answer, ()) = tokio::join!(client.answer(), dribbling);
+
+    assert!(answer.is_err(), "{answer:?}");
+    running.lets_go().await;
+    // It is the client that ended it.
+    assert_eq!(running.app().await.requests.request_reset, 1);
+}
+
+#[actix::test]
 async fn a_client_that_is_gone_ends_the_response_that_it_waits_for() {
     let web = falls_silent("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").await;
     let running = impatient(&web, json!({})).await;

@@ -51,6 +51,17 @@ pub(super) enum Headed {
     Switch,
 }
 
+/// What becomes of the part of a request that has not been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It is sent as it comes.
+    Wanted,
+    /// The upstream takes no more of it, or it is none.
+    Unwanted,
+    /// It came too slowly beside an early answer, which may do without it.
+    TooSlow,
+}
+
 /// One request on one upstream connection.
 pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
     pub(super) exchange: &'t mut Exchange<'c, S>,
@@ -60,8 +71,8 @@ pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
     pub(super) upload: Transfer,
     /// What the downstream said behind its request.
     pub(super) next: Vec<u8>,
-    /// Whether the upstream's socket takes no more of the request.
-    pub(super) deaf: bool,
+    /// Whether the rest of the request is still sent.
+    pub(super) rest: Rest,
     written: bool,
     /// The part of a response's head that has come.
     head: Vec<u8>,
@@ -99,7 +110,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             upstream,
             upload,
             next,
-            deaf: false,
+            rest: Rest::Wanted,
             written: false,
             head: Vec::new(),
             response: Lent::new(),
@@ -222,7 +233,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     /// Moves the request upstream. An upstream that takes no more may have said why: then the rest
     /// of the request does not matter.
     pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.deaf {
+        if self.rest != Rest::Wanted {
             return Poll::Ready(Ok(()));
         }
         let connection = self.exchange.connection;
@@ -241,7 +252,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         self.written |= self.upload.has_sent();
         match moved {
             Poll::Ready(Err(Broken::Sink)) => {
-                self.deaf = true;
+                self.rest = Rest::Unwanted;
                 Poll::Ready(Ok(()))
             }
             other => other,
