@@ -42,7 +42,7 @@
 //! | 5 path | [`proxy`] | the way of a connection and of a request |
 //! | 4 far side | [`upstream`] `load` | connecting to hosts, idle connections to them; load and origins for it |
 //! | 3 means | [`net`] [`filter`] | sockets; hooks on requests |
-//! | 2 decisions | [`route`] [`cluster`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
+//! | 2 decisions | [`route`] [`cluster`] [`streams`] [`supervise`] [`lifecycle`] | pure functions; time and randomness are arguments |
 //! | 1 shapes | [`config`] [`protocol`] | text and bytes made types |
 //! | 0 ground | [`name`] [`backoff`] [`telemetry`] | words, counters, logs |
 
@@ -71,11 +71,11 @@ pub mod net;
 pub mod protocol;
 pub mod proxy;
 pub mod route;
+pub mod streams;
 pub mod supervise;
 pub mod telemetry;
 pub mod upstream;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +102,6 @@ use crate::net::Given;
 use crate::supervise::Exit;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Roller;
-use crate::upstream::{Book, LookUp, by_the_system};
 
 /// How long the connections of a listener that was taken down may last (default of `start`).
 const DRAIN_TIME: Duration = Duration::from_secs(600);
@@ -120,7 +119,6 @@ pub struct Proxy {
     access: AccessLogs,
     log_directory: Option<PathBuf>,
     log: slog::Logger,
-    look_up: LookUp,
     source: Option<Arc<dyn Source>>,
     keeping: Keeping,
     upgrades: Option<Upgrades>,
@@ -146,7 +144,6 @@ impl Default for Proxy {
             access: AccessLogs::new(Roller::default(), TimeZone::system()),
             log_directory: None,
             log: slog::Logger::root(slog::Discard, slog::o!()),
-            look_up: by_the_system(),
             source: None,
             keeping: Keeping::default(),
             upgrades: None,
@@ -230,19 +227,6 @@ impl Proxy {
         self
     }
 
-    /// Who says where the names of plain hosts lead (default: the system, by its `hosts` file and its
-    /// servers). It is asked on a thread of its own, and what it says is used for 15 seconds; when it
-    /// fails, the last good answer stays. The port of what it says means nothing. Clusters of type
-    /// `STRICT_DNS` have resolvers of their own.
-    #[must_use]
-    pub fn look_up(
-        mut self,
-        look_up: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
-    ) -> Self {
-        self.look_up = Arc::new(look_up);
-        self
-    }
-
     /// What a reload reads (default: nothing, and there is no reload).
     #[must_use]
     pub fn source(mut self, source: Arc<dyn Source>) -> Self {
@@ -311,7 +295,6 @@ impl Proxy {
             access,
             log_directory,
             log,
-            look_up,
             source,
             keeping,
             upgrades,
@@ -327,7 +310,6 @@ impl Proxy {
             filters,
             access,
             log_directory,
-            book: Book::new(look_up, log.clone()),
             log,
             source,
             keeping,

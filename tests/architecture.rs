@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["backoff", "name", "telemetry"],
     &["config", "protocol"],
-    &["cluster", "lifecycle", "route", "supervise"],
+    &["cluster", "lifecycle", "route", "streams", "supervise"],
     &["filter", "net"],
     &["load", "upstream"],
     &["proxy"],

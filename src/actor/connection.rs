@@ -23,7 +23,7 @@ use crate::config::{self, Metadata, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
 use crate::proxy::http::{self, Leave, Served, Stage};
-use crate::proxy::{End, Ended, Relay, Side, meant_for, target};
+use crate::proxy::{End, Ended, Relay, Side, meant_for, rpc, target};
 use crate::route::source_hash;
 use crate::upstream::{self, ConnectError, Held, Hosts, PickError, Picked};
 
@@ -109,6 +109,20 @@ impl Connection {
                     }
                 }),
         );
+    }
+
+    /// Serves requests that come and are answered in any order, until the connection is over.
+    fn serve_rpc(&self, stream: Stream, ctx: &mut Context<Self>) {
+        let served = rpc::serve(http::Connection {
+            id: self.setting.next_connection(),
+            setting: Rc::clone(&self.setting),
+            stream,
+            flow: Rc::clone(&self.progress.flow),
+            goodbye: Rc::clone(&self.setting.goodbye),
+            addresses: OnceCell::new(),
+            stage: Stage::BeforeFirst,
+        });
+        ctx.spawn(served.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 
     /// Has the connection wait without this actor, or goes on with it where that cannot be.
@@ -232,6 +246,7 @@ impl Actor for Connection {
         match self.setting.post.settings().filter {
             NetworkFilter::Close => ctx.stop(),
             NetworkFilter::Proxy(_) => self.serve_first(downstream, ctx),
+            NetworkFilter::Rpc(_) => self.serve_rpc(downstream, ctx),
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }
     }
@@ -259,7 +274,7 @@ async fn open(downstream: &Stream, setting: &Setting, progress: &Progress) -> Op
 /// The cluster that this connection goes to; `None` closes it.
 fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option<&'a ClusterName> {
     match &settings.filter {
-        NetworkFilter::Close | NetworkFilter::Proxy(_) => None,
+        NetworkFilter::Close | NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => None,
         NetworkFilter::TcpProxy(proxy @ TcpProxy::Cluster(_)) => target(proxy, None, None),
         // Only routes look at the addresses, which cost two calls.
         NetworkFilter::TcpProxy(proxy) => {
@@ -357,13 +372,8 @@ async fn reach(
         let settings = &picked.settings;
         let permit = setting.pools.permit(settings, &picked.limits).await;
         let permit = permit.ok_or(Unreached::Overflow)?;
-        let connected = upstream::connect(
-            picked.lease.address(),
-            settings.connect_timeout,
-            settings.mark,
-            setting.pools.book(),
-        )
-        .await;
+        let address = picked.lease.address();
+        let connected = upstream::connect(address, settings.connect_timeout, settings.mark).await;
         judge(setting, &picked, &connected);
         let Picked {
             lease, settings, ..

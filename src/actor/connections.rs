@@ -128,8 +128,6 @@ impl Watch {
         if bell.rests() {
             self.progress.quiet.set(self.quiet);
             bell.ring_to_leave();
-        } else {
-            bell.ring_to_look();
         }
         None
     }
@@ -308,7 +306,7 @@ mod tests {
     use crate::config::{self, Bind, Listener};
     use crate::proxy::http::Fitting;
     use crate::telemetry::access_log::WorkerLines;
-    use crate::upstream::Pools;
+    use crate::upstream::{Pools, Trunks};
 
     /// A lane of a listener without sockets, and one connection through it.
     struct Site {
@@ -330,6 +328,8 @@ mod tests {
                 directory,
                 judge: Slot::default(),
                 pools: Pools::default(),
+                trunks: Trunks::default(),
+                drivers: Rc::new(Group::new(|_, _| {})),
                 tables: Tables::default(),
                 lines: WorkerLines::default(),
                 goodbye: Rc::default(),

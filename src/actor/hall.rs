@@ -18,7 +18,7 @@ use crate::actor::setting::{Numbers, Setting};
 use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
 use crate::telemetry::access_log::WorkerLines;
-use crate::upstream::{Book, Neighbours, Pools};
+use crate::upstream::{Neighbours, Pools, Trunks};
 
 /// The hall of one worker's thread.
 #[derive(Clone, Default)]
@@ -31,7 +31,18 @@ struct Inner {
     parking: Parking,
     directory: Directory,
     pools: Pools,
+    trunks: Trunks,
+    drivers: Drivers,
     lines: WorkerLines,
+}
+
+/// What moves the bytes of upstream connections that requests of many lanes share.
+struct Drivers(Rc<Group>);
+
+impl Default for Drivers {
+    fn default() -> Self {
+        Self(Rc::new(Group::new(|_, _| {})))
+    }
 }
 
 thread_local! {
@@ -58,10 +69,9 @@ impl Hall {
         self.0.pools.poll_keep(cx)
     }
 
-    /// Lets the worker's pool and those of the others make room for one another, and read one book.
-    pub(super) fn join(&self, neighbours: &Neighbours, book: &Book) {
+    /// Lets the worker's pool and those of the others make room for one another.
+    pub(super) fn join(&self, neighbours: &Neighbours) {
         self.0.pools.join(neighbours);
-        self.0.pools.read(book);
     }
 
     fn resume(&self, parked: Parked) {
@@ -84,6 +94,7 @@ impl Hall {
     pub(super) fn tick(&self, tick: Duration) {
         self.0.parking.sweep(tick);
         self.sweep_pools();
+        self.0.trunks.sweep();
         self.0.lines.flush();
     }
 
@@ -101,6 +112,8 @@ impl Hall {
             directory: self.0.directory.clone(),
             judge: orders.clusters.clone(),
             pools: self.0.pools.clone(),
+            trunks: self.0.trunks.clone(),
+            drivers: Rc::clone(&self.0.drivers.0),
             tables: orders.tables.clone(),
             lines: self.0.lines.clone(),
             parking: self.0.parking.clone(),

@@ -113,8 +113,7 @@ impl Duty {
         CheckCounters::count(&counters.attempt);
         let mark = self.check.current.load().settings.mark;
         let begun = Instant::now();
-        let book = &self.checks.means().book;
-        let answer = probe(address, mark, &self.check.settings, book).await;
+        let answer = probe(address, mark, &self.check.settings).await;
         drop(permit);
         self.conclude(&due, answer, begun.elapsed(), &counters)
             .await;

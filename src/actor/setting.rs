@@ -22,10 +22,11 @@ use crate::cluster::Suspicion;
 use crate::config::AccessFormat;
 use crate::name::{ConnectionId, RouterName};
 use crate::proxy::http::{self, Fitting, Goodbye, Notice};
+use crate::proxy::rpc;
 use crate::route::Table;
 use crate::telemetry::access_log::{Lines, WorkerLines};
 use crate::telemetry::counters::{HttpCounters, ListenerCounters};
-use crate::upstream::Pools;
+use crate::upstream::{Driver, Pools, Trunks};
 
 /// Numbers that are taken from the process at once, so that workers seldom meet there.
 const NUMBERS: u64 = 1 << 16;
@@ -47,6 +48,10 @@ pub(super) struct Setting {
     pub judge: Slot<clusters::Handle>,
     /// This worker's upstream connections.
     pub pools: Pools,
+    /// Those of them that many requests share.
+    pub trunks: Trunks,
+    /// What drives those; the worker's, not the lane's.
+    pub drivers: Rc<Group>,
     /// The routes there are.
     pub tables: Tables,
     /// This worker's lines to access logs.
@@ -175,6 +180,16 @@ impl http::Setting for Setting {
                 text,
             },
         );
+    }
+}
+
+impl rpc::Carrier for Setting {
+    fn trunks(&self) -> &Trunks {
+        &self.trunks
+    }
+
+    fn carry(&self, driver: Driver) {
+        self.drivers.run(|_| Aside(Some(driver)));
     }
 }
 

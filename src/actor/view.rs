@@ -113,6 +113,8 @@ pub struct HostView {
     pub requests_total: u64,
     /// Requests that ended because their connection could not be made, or ended before they did.
     pub requests_lost: u64,
+    /// Responses that nobody waited for: too late, repeated, or to nothing that was asked.
+    pub responses_stray: u64,
     /// How often it was ejected.
     pub ejections: u64,
 }
@@ -143,6 +145,7 @@ impl ClusterView {
             requests_active: host.load().active_requests(),
             requests_total: host.load().requests(),
             requests_lost: host.load().requests_lost(),
+            responses_stray: host.load().strays(),
             ejections: host.ejections().total(),
         };
         Self {

@@ -39,6 +39,7 @@ pub struct Load {
     form: Form,
     /// Made by the first response: most hosts of a large configuration never have one.
     durations: OnceLock<Box<Histogram>>,
+    strays: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Load>() == 256, "four cache lines a host");
@@ -194,6 +195,17 @@ impl Load {
     /// Counts a request that failed here without a response.
     pub fn count_failure(&self) {
         self.responses_failed.fetch_add(1, Relaxed);
+    }
+
+    /// Answers that nobody waited for: too late, repeated, or to nothing that was asked.
+    #[must_use]
+    pub fn strays(&self) -> u64 {
+        self.strays.load(Relaxed)
+    }
+
+    /// Counts an answer that nobody waited for.
+    pub fn count_stray(&self) {
+        self.strays.fetch_add(1, Relaxed);
     }
 
     /// Counts a request that the host did not answer in time.

@@ -4,6 +4,7 @@ mod bell;
 mod destination;
 pub mod http;
 mod relay;
+pub mod rpc;
 mod target;
 mod way;
 

@@ -96,7 +96,7 @@ fn the_report_s_http_file_is_understood_whole() {
 
 #[test]
 fn the_gateway_says_nothing_that_is_not_in_effect() {
-    for name in ["http.json", "http_cluster.yaml"] {
+    for name in ["http.json", "http_cluster.yaml", "bolt.json"] {
         let loaded = example(name);
         assert!(
             !loaded.diagnostics.refused(Strictness::Strict),

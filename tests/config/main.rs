@@ -10,5 +10,4 @@ mod health;
 mod http;
 mod metrics;
 mod plans;
-mod routes;
 mod schema;

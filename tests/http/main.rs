@@ -26,7 +26,6 @@ mod logging;
 mod play;
 mod reloading;
 mod reply;
-mod restarting;
 mod retrying;
 mod routing;
 mod script;

@@ -92,6 +92,7 @@ mod tests {
             requests_active: 0,
             requests_total: 0,
             requests_lost: 0,
+            responses_stray: 0,
             ejections: 0,
         }
     }

@@ -62,7 +62,6 @@ impl Site {
             shelf,
             clusters: clusters.clone(),
             neighbours: Neighbours::default(),
-            book: Book::default(),
             board,
             tables: Tables::default(),
             numbers: Arc::default(),

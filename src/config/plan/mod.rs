@@ -14,6 +14,7 @@ mod metrics;
 mod outliers;
 mod pattern;
 mod router;
+mod rpc;
 mod variable;
 mod words;
 
@@ -48,6 +49,7 @@ pub use router::{
     Redirect, RetryOn, RetryPolicy, Route, Router, Share, Template, TextMatch, VariableMatch,
     VirtualHost,
 };
+pub use rpc::{Goaway, RpcProtocol, RpcProxy};
 pub use variable::{Known, Variable};
 
 /// Everything that a running proxy is to be.
@@ -201,6 +203,8 @@ pub enum NetworkFilter {
     Close,
     /// Requests are forwarded to the hosts of their routes' clusters.
     Proxy(HttpProxy),
+    /// The same of a protocol whose requests share connections.
+    Rpc(RpcProxy),
     /// Bytes are relayed to a cluster's hosts.
     TcpProxy(TcpProxy),
 }

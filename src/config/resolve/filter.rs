@@ -35,7 +35,7 @@ pub(super) fn filter(listener: &Cursor<'_>, scope: &mut Scope<'_>) -> NetworkFil
             continue;
         }
         let found = match name {
-            "proxy" => proxy(at, scope).map(NetworkFilter::Proxy),
+            "proxy" => proxy(at, scope),
             "tcp_proxy" => {
                 let found = tcp_proxy(at, scope);
                 Some(found.map_or(NetworkFilter::Close, NetworkFilter::TcpProxy))

@@ -53,7 +53,8 @@ fn timeout(at: &Cursor<'_>) -> Option<Duration> {
 
 fn upstream_protocol(at: &Cursor<'_>, scope: &mut Scope<'_>) {
     match at.text("upstream_protocol") {
-        None | Some(("Auto" | "Http1", _)) => {}
+        // What a listener speaks is spoken to its upstreams.
+        None | Some(("Auto" | "Http1" | "bolt" | "boltv2", _)) => {}
         Some((known, at)) if PROTOCOLS.contains(&known) => {
             let message = format!("`{known}` is not yet in effect: HTTP/1 is spoken");
             scope.push(at.warning(Code::NotInEffect, message));

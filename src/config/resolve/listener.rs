@@ -119,6 +119,17 @@ fn beside(listener: &Cursor<'_>, filter: &NetworkFilter, scope: &mut Scope<'_>) 
                 }
             }
         }
+        NetworkFilter::Rpc(rpc) => {
+            if let Target::Router(router) = &rpc.target
+                && scope.mirroring.contains(router)
+            {
+                let message = format!(
+                    "copies of requests are not yet in effect where a listener speaks `{}`",
+                    rpc.protocol.name()
+                );
+                scope.push(listener.warning(Code::NotInEffect, message));
+            }
+        }
         NetworkFilter::Proxy(proxy) => {
             let Target::Router(router) = &proxy.target else {
                 return;

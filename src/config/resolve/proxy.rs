@@ -4,45 +4,84 @@ use super::Scope;
 use super::forward::PROTOCOLS;
 use super::text::not_looked_at;
 use crate::config::diagnostics::{Code, Severity};
-use crate::config::plan::{Causes, Connect, Deadlines, HttpLimits, HttpProxy, Target};
+use crate::config::plan::{
+    Causes, Connect, Deadlines, Goaway, HttpLimits, HttpProxy, NetworkFilter, RpcProtocol,
+    RpcProxy, Target,
+};
 use crate::config::raw::{self, Cursor, keys, nearest};
 
 /// The largest head that may be asked for: each connection may hold one.
 const MOST_HEAD_BYTES: i64 = 16 << 20;
 
 /// `None` when none of its protocols is in effect; that has been said then.
-pub(super) fn proxy(filter: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<HttpProxy> {
+pub(super) fn proxy(filter: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<NetworkFilter> {
     let config = filter.get("config").unwrap_or_else(|| filter.clone());
     let protocols = Protocols::of(&config, scope)?;
     let target = target(&config, scope);
     settings_without_effect(&config, scope);
-    let proxy = HttpProxy::new(target);
-    let Some(settings) = config.get("extend_config").filter(|at| !at.is_wrong()) else {
-        return Some(proxy);
+    let settings = config.get("extend_config").filter(|at| !at.is_wrong());
+    let settings = settings.and_then(|at| protocols.settings(&at, scope));
+    let shape = match protocols.spoken {
+        Spoken::Http1 => &keys::HTTP1,
+        Spoken::Rpc(_) => &keys::RPC,
     };
-    let Some(settings) = protocols.settings(&settings, scope) else {
-        return Some(proxy);
-    };
-    let (value, path) = (settings.source(), settings.path());
-    let node = raw::walk(
-        value,
-        &keys::HTTP1,
-        path,
-        Severity::Warning,
-        scope.diagnostics,
-    );
-    Some(with_settings(
-        proxy,
-        &Cursor::new(&node, path.clone()),
-        scope,
-    ))
+    let node = settings.map(|settings| {
+        let (value, path) = (settings.source(), settings.path());
+        let node = raw::walk(value, shape, path, Severity::Warning, scope.diagnostics);
+        (node, path.clone())
+    });
+    let settings = node
+        .as_ref()
+        .map(|(node, path)| Cursor::new(node, path.clone()));
+    Some(match (protocols.spoken, settings) {
+        (Spoken::Http1, None) => NetworkFilter::Proxy(HttpProxy::new(target)),
+        (Spoken::Http1, Some(at)) => {
+            NetworkFilter::Proxy(with_settings(HttpProxy::new(target), &at, scope))
+        }
+        (Spoken::Rpc(protocol), at) => NetworkFilter::Rpc(rpc(protocol, target, at.as_ref())),
+    })
 }
 
-/// The protocols that a `proxy` speaks, as written.
-struct Protocols<'a>(Vec<&'a str>);
+/// The protocols that a `proxy` speaks.
+struct Protocols<'a> {
+    /// As written.
+    names: Vec<&'a str>,
+    /// What is in effect of them.
+    spoken: Spoken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    Http1,
+    Rpc(RpcProtocol),
+}
+
+impl Spoken {
+    /// `None` when nothing of these is in effect. Both versions of Bolt are told apart by each of
+    /// their frames.
+    fn of(names: &[&str]) -> Option<Self> {
+        let first = names.first()?;
+        if names.iter().all(|name| matches!(*name, "bolt" | "boltv2")) {
+            return Some(Self::Rpc(match *first {
+                "bolt" => RpcProtocol::Bolt,
+                _ => RpcProtocol::BoltV2,
+            }));
+        }
+        let speaks_http1 = names.iter().any(|name| matches!(*name, "Auto" | "Http1"));
+        speaks_http1.then_some(Self::Http1)
+    }
+
+    /// Whether settings under this name are its own.
+    fn owns(self, name: &str) -> bool {
+        match self {
+            Self::Http1 => name == "Http1",
+            Self::Rpc(_) => matches!(name, "bolt" | "boltv2"),
+        }
+    }
+}
 
 impl<'a> Protocols<'a> {
-    /// `None` when HTTP/1 is not among them.
+    /// `None` when nothing of them is in effect.
     fn of(config: &Cursor<'a>, scope: &mut Scope<'_>) -> Option<Self> {
         let (text, at) = match config.text("downstream_protocol") {
             Some(("X", at)) => sub_protocol(config).unwrap_or(("X", at)),
@@ -65,21 +104,20 @@ impl<'a> Protocols<'a> {
             );
             return None;
         }
-        let speaks_http1 = names.iter().any(|name| matches!(*name, "Auto" | "Http1"));
-        if !speaks_http1 {
+        let Some(spoken) = Spoken::of(&names) else {
             let message = format!("`{text}` is not yet in effect; this `proxy` is ignored");
             scope.push(at.warning(Code::NotInEffect, message));
             return None;
-        }
-        if names != ["Http1"] {
+        };
+        if spoken == Spoken::Http1 && names != ["Http1"] {
             let message = "other protocols than HTTP/1 are not yet in effect, nor is telling them \
                            apart: every connection is taken for HTTP/1";
             scope.push(at.warning(Code::NotInEffect, message).found(at.brief()));
         }
-        Some(Self(names))
+        Some(Self { names, spoken })
     }
 
-    /// What `extend_config` says about HTTP/1: under its name, or, with one protocol, as it is.
+    /// What `extend_config` says about what is spoken: under its name, or, with one protocol, as it is.
     fn settings(&self, at: &Cursor<'a>, scope: &mut Scope<'_>) -> Option<Cursor<'a>> {
         let members = at.members();
         // In whatever case: a name that is nearly one is no setting.
@@ -89,12 +127,17 @@ impl<'a> Protocols<'a> {
                 .any(|known| known.eq_ignore_ascii_case(name))
         };
         let is_keyed = members.iter().any(|(name, _)| is_protocol(name));
-        if self.0 == ["Http1"] && !is_keyed {
+        let is_only = match self.spoken {
+            Spoken::Http1 => self.names == ["Http1"],
+            Spoken::Rpc(_) => true,
+        };
+        if is_only && !is_keyed {
             return Some(at.clone());
         }
         for (name, at) in &members {
             match *name {
-                "Http1" | "sub_protocol" => {}
+                "sub_protocol" => {}
+                own if self.spoken.owns(own) => {}
                 known if PROTOCOLS.contains(&known) => {
                     let message = format!("settings of `{known}` are not yet in effect");
                     scope.push(at.warning(Code::NotInEffect, message));
@@ -110,7 +153,24 @@ impl<'a> Protocols<'a> {
                 }
             }
         }
-        at.get("Http1")
+        let mut members = members.into_iter();
+        let own = members.find(|(name, _)| self.spoken.owns(name));
+        own.map(|(_, at)| at)
+    }
+}
+
+/// What is said of a protocol whose requests share connections.
+fn rpc(protocol: RpcProtocol, target: Target, at: Option<&Cursor<'_>>) -> RpcProxy {
+    let frame = at.and_then(|at| at.integer("max_frame_size"));
+    let frame = frame.and_then(|(size, _)| usize::try_from(size).ok());
+    let goaway = at.and_then(|at| at.switch("enable_bolt_goaway"));
+    RpcProxy {
+        frame_bytes: frame.unwrap_or(RpcProxy::FRAME_BYTES),
+        goaway: match goaway {
+            Some(true) => Goaway::Said,
+            Some(false) | None => Goaway::Unsaid,
+        },
+        ..RpcProxy::new(protocol, target)
     }
 }
 
@@ -143,7 +203,8 @@ fn target(config: &Cursor<'_>, scope: &mut Scope<'_>) -> Target {
 
 fn settings_without_effect(config: &Cursor<'_>, scope: &mut Scope<'_>) {
     if let Some(at) = config.filled("concurrency_num") {
-        let message = "the requests of a connection are served one after another in any case";
+        let message =
+            "how many requests of a connection are served at once follows from its protocol";
         scope.push(at.note(Code::NoEffect, message));
     }
     match config.text("router_handler_name") {

@@ -87,6 +87,15 @@ pub struct Frame {
     pub length: usize,
 }
 
+/// A frame with its bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Where its parts lie.
+    pub frame: Frame,
+    /// Those of the frame, and no others.
+    pub bytes: Vec<u8>,
+}
+
 /// What some bytes begin with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Decoded {

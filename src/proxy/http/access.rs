@@ -12,7 +12,7 @@ use super::facts::Subject;
 use super::record::Origin;
 
 /// The values of a field; several are one list, as RFC 9110 section 5.3 has it.
-pub(super) fn field<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>> {
+pub(in crate::proxy) fn field<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>> {
     let first = fields.get(name)?;
     let mut further = fields
         .iter()
@@ -31,7 +31,10 @@ pub(super) fn field<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>>
 }
 
 /// What a variable is worth for a request; `None` when it has no value.
-pub(super) fn value<'a>(subject: &Subject<'a>, variable: &Variable) -> Option<Cow<'a, [u8]>> {
+pub(in crate::proxy) fn value<'a>(
+    subject: &Subject<'a>,
+    variable: &Variable,
+) -> Option<Cow<'a, [u8]>> {
     match variable {
         Variable::Known(known) => known_value(subject, *known),
         Variable::RequestField(name) => field(&subject.request.fields, name),
@@ -44,7 +47,7 @@ pub(super) fn value<'a>(subject: &Subject<'a>, variable: &Variable) -> Option<Co
 
 /// Appends what a variable is worth while heads are being changed: `request` and `response` are the
 /// fields as they are by then, where they are being changed.
-pub(super) fn push(
+pub(in crate::proxy) fn push(
     subject: &Subject<'_>,
     variable: &Variable,
     request: Option<&Fields>,
@@ -75,7 +78,7 @@ fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>>
         Known::Authority => field(&request.fields, "host")?,
         Known::Scheme => request.scheme().unwrap_or(b"http").into(),
         Known::Length => number(request.head_bytes() as u64 + record.body_received),
-        Known::Protocol => b"Http1"[..].into(),
+        Known::Protocol => subject.fitting.protocol().as_bytes().into(),
         Known::BytesSent => number(record.body_sent),
         Known::BytesReceived => number(record.body_received),
         Known::ResponseCode => number(record.status.into()),
@@ -164,7 +167,7 @@ fn argument<'a>(query: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     Some(found.1.into())
 }
 
-pub(super) fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>> {
+pub(in crate::proxy) fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, [u8]>> {
     let lines = fields
         .iter()
         .filter(|(found, _)| found.eq_ignore_ascii_case(b"cookie"));
@@ -182,7 +185,7 @@ fn pair(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Appends the line of a request to `line`, with its end.
-pub(super) fn write(subject: &Subject<'_>, format: &AccessFormat, line: &mut Vec<u8>) {
+pub(in crate::proxy) fn write(subject: &Subject<'_>, format: &AccessFormat, line: &mut Vec<u8>) {
     match format {
         AccessFormat::Text(pieces) => {
             for piece in pieces {

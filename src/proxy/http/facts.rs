@@ -15,7 +15,7 @@ use super::{Addresses, Connection, Fitting, Setting};
 
 /// The path by which a request is routed: unescaped and normalised.
 #[derive(Debug)]
-pub(super) enum Path {
+pub(in crate::proxy) enum Path {
     /// The path that came is normal already.
     AsItCame,
     /// What became of the path that came.
@@ -23,7 +23,7 @@ pub(super) enum Path {
 }
 
 impl Path {
-    pub(super) fn of(request: &Request) -> Self {
+    pub(in crate::proxy) fn of(request: &Request) -> Self {
         if request.target_form() == TargetForm::Authority {
             return Self::AsItCame;
         }
@@ -33,7 +33,7 @@ impl Path {
         }
     }
 
-    pub(super) fn as_bytes<'a>(&'a self, request: &'a Request) -> &'a [u8] {
+    pub(in crate::proxy) fn as_bytes<'a>(&'a self, request: &'a Request) -> &'a [u8] {
         match self {
             Self::AsItCame => request.path(),
             Self::Changed(path) => path,
@@ -42,7 +42,7 @@ impl Path {
 }
 
 /// What of a connection is logged, or tells where it goes.
-pub(super) trait Site {
+pub(in crate::proxy) trait Site {
     fn id(&self) -> u64;
     fn addresses(&self) -> Addresses;
     fn original_destination(&self) -> Option<SocketAddr>;
@@ -64,13 +64,13 @@ impl<S> Site for Connection<S> {
 
 /// A request as routing and logging see it.
 #[derive(Clone, Copy)]
-pub(super) struct Subject<'a> {
-    pub(super) request: &'a Request,
-    pub(super) path: &'a Path,
-    pub(super) record: &'a Record,
-    pub(super) response: Option<&'a Response>,
-    pub(super) fitting: &'a Arc<Fitting>,
-    pub(super) connection: &'a dyn Site,
+pub(in crate::proxy) struct Subject<'a> {
+    pub(in crate::proxy) request: &'a Request,
+    pub(in crate::proxy) path: &'a Path,
+    pub(in crate::proxy) record: &'a Record,
+    pub(in crate::proxy) response: Option<&'a Response>,
+    pub(in crate::proxy) fitting: &'a Arc<Fitting>,
+    pub(in crate::proxy) connection: &'a dyn Site,
 }
 
 impl<'a> Subject<'a> {

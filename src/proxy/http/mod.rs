@@ -1,6 +1,6 @@
 //! HTTP: from a downstream's bytes to requests, from there to an upstream, and back.
 
-mod access;
+pub(in crate::proxy) mod access;
 mod attempt;
 mod course;
 mod deliver;
@@ -8,7 +8,7 @@ mod evidence;
 mod exchange;
 mod expect;
 mod explain;
-mod facts;
+pub(in crate::proxy) mod facts;
 mod forward;
 mod heading;
 mod hooks;
@@ -16,7 +16,7 @@ mod linger;
 mod local;
 mod mirror;
 mod pace;
-mod record;
+pub(in crate::proxy) mod record;
 mod reply;
 mod serve;
 mod setting;

@@ -15,40 +15,40 @@ use super::trace::trace_id;
 
 /// What is remembered of a request until it has been logged.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(in crate::proxy) struct Record {
     /// When its head was whole.
-    pub(super) started: Instant,
+    pub(in crate::proxy) started: Instant,
     /// When it had wholly gone upstream.
-    pub(super) forwarded: Option<Instant>,
+    pub(in crate::proxy) forwarded: Option<Instant>,
     /// When the whole response had come.
-    pub(super) answered: Option<Instant>,
+    pub(in crate::proxy) answered: Option<Instant>,
     /// Bytes of its body.
-    pub(super) body_received: u64,
+    pub(in crate::proxy) body_received: u64,
     /// Bytes of the response's body that went downstream.
-    pub(super) body_sent: u64,
+    pub(in crate::proxy) body_sent: u64,
     /// What went downstream; 0 when nothing did.
-    pub(super) status: u16,
+    pub(in crate::proxy) status: u16,
     /// What went wrong.
-    pub(super) flags: Flags,
+    pub(in crate::proxy) flags: Flags,
     /// The host that was chosen last.
-    pub(super) host: Option<Arc<Host>>,
+    pub(in crate::proxy) host: Option<Arc<Host>>,
     /// The connection to it.
-    pub(super) upstream_id: Option<u64>,
+    pub(in crate::proxy) upstream_id: Option<u64>,
     /// Where it was sent.
-    pub(super) cluster: Option<ClusterName>,
+    pub(in crate::proxy) cluster: Option<ClusterName>,
     /// Who answered.
-    pub(super) origin: Origin,
+    pub(in crate::proxy) origin: Origin,
     /// Whether the downstream did not get all of its response.
-    pub(super) reset: bool,
+    pub(in crate::proxy) reset: bool,
     /// The request's number in this process.
-    pub(super) id: u64,
+    pub(in crate::proxy) id: u64,
     /// Once somebody has asked.
     trace_id: OnceCell<String>,
 }
 
 /// Who answered a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(in crate::proxy) enum Origin {
     /// An upstream, or nobody.
     Upstream,
     /// The proxy itself.
@@ -57,7 +57,7 @@ pub(super) enum Origin {
 
 impl Record {
     /// A request that begins.
-    pub(super) fn new(started: Instant, id: u64) -> Self {
+    pub(in crate::proxy) fn new(started: Instant, id: u64) -> Self {
         Self {
             started,
             forwarded: None,
@@ -77,7 +77,7 @@ impl Record {
     }
 
     /// What finds this request in other logs.
-    pub(super) fn trace_id(&self) -> &str {
+    pub(in crate::proxy) fn trace_id(&self) -> &str {
         self.trace_id.get_or_init(|| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let begun = now
@@ -89,7 +89,7 @@ impl Record {
 
     /// Of the time until `finished`, what the proxy took itself: until the request had gone out,
     /// and from when the response had come (MOSN 1.4).
-    pub(super) fn process_time(&self, finished: Duration) -> Duration {
+    pub(in crate::proxy) fn process_time(&self, finished: Duration) -> Duration {
         let out = self.forwarded.map_or(finished, |at| at - self.started);
         let back = self.answered.map_or(Duration::ZERO, |at| {
             finished.saturating_sub(at - self.started)
@@ -98,7 +98,7 @@ impl Record {
     }
 
     /// Counts it in `counters`, once it is over.
-    pub(super) fn count(&self, counters: &HttpCounters) {
+    pub(in crate::proxy) fn count(&self, counters: &HttpCounters) {
         let time = self.started.elapsed();
         counters.end(self.status, time, self.process_time(time));
         if self.reset {

@@ -3,18 +3,16 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use crate::cluster::Suspicion;
-use crate::config::{self, HttpProxy, NetworkFilter, Router, Target};
+use crate::config::{self, HttpProxy, NetworkFilter, Router, RpcProxy, Target};
 use crate::filter::Chain;
 use crate::name::{ConnectionId, RouterName};
-use crate::net::{Stream, Word};
+use crate::net::Stream;
 use crate::proxy::Flow;
 use crate::route::Table;
 use crate::telemetry::access_log::Log;
@@ -111,6 +109,10 @@ impl Fitting {
             NetworkFilter::Proxy(HttpProxy {
                 target: Target::Cluster(cluster),
                 ..
+            })
+            | NetworkFilter::Rpc(RpcProxy {
+                target: Target::Cluster(cluster),
+                ..
             }) => Some(Arc::new(Table::new(Arc::new(Router::to(cluster.clone()))))),
             _ => None,
         };
@@ -127,12 +129,26 @@ impl Fitting {
     pub fn proxy(&self) -> Option<&HttpProxy> {
         match &self.listener.filter {
             NetworkFilter::Proxy(proxy) => Some(proxy),
-            NetworkFilter::Close | NetworkFilter::TcpProxy(_) => None,
+            NetworkFilter::Close | NetworkFilter::Rpc(_) | NetworkFilter::TcpProxy(_) => None,
         }
     }
 
+    /// Its `proxy` filter; `None` when its connections do not speak RPC any more.
+    #[must_use]
+    pub fn rpc(&self) -> Option<&RpcProxy> {
+        match &self.listener.filter {
+            NetworkFilter::Rpc(rpc) => Some(rpc),
+            NetworkFilter::Close | NetworkFilter::Proxy(_) | NetworkFilter::TcpProxy(_) => None,
+        }
+    }
+
+    /// What its connections speak, as access logs name it.
+    pub(in crate::proxy) fn protocol(&self) -> &'static str {
+        self.rpc().map_or("Http1", |rpc| rpc.protocol.name())
+    }
+
     /// The routes of its requests; `None` when it has no router.
-    pub(super) fn table<S: Setting>(&self, setting: &S) -> Option<Arc<Table>> {
+    pub(in crate::proxy) fn table<S: Setting>(&self, setting: &S) -> Option<Arc<Table>> {
         self.table_among(|name| setting.table(name))
     }
 
@@ -142,7 +158,12 @@ impl Fitting {
         &self,
         find: impl FnOnce(&RouterName) -> Option<Arc<Table>>,
     ) -> Option<Arc<Table>> {
-        match &self.proxy()?.target {
+        let target = match &self.listener.filter {
+            NetworkFilter::Proxy(proxy) => &proxy.target,
+            NetworkFilter::Rpc(rpc) => &rpc.target,
+            NetworkFilter::Close | NetworkFilter::TcpProxy(_) => return None,
+        };
+        match target {
             Target::Cluster(_) => self.short.clone(),
             Target::Nowhere => None,
             Target::Router(name) => find(name),
@@ -178,25 +199,14 @@ pub struct Addresses {
 }
 
 impl<S> Connection<S> {
-    /// Whether the peer says anything, or leaves, while it waits for its answer.
-    ///
-    /// Most answers come at once. A connection that the reactor does not know of is made known to it
-    /// only when it has waited for long enough to be called, so that most never are.
-    pub(super) fn poll_word(&self, cx: &mut Context<'_>) -> Poll<io::Result<Word>> {
-        if !self.stream.is_watched() && !self.flow.bell.has_to_look(cx.waker()) {
-            return Poll::Pending;
-        }
-        self.stream.poll_word(cx)
-    }
-
-    pub(super) fn addresses(&self) -> Addresses {
+    pub(in crate::proxy) fn addresses(&self) -> Addresses {
         *self.addresses.get_or_init(|| Addresses {
             local: self.stream.local_address().ok().flatten(),
             peer: self.stream.peer_address().ok().flatten(),
         })
     }
 
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
+    pub(in crate::proxy) fn peer(&self) -> Option<SocketAddr> {
         self.addresses().peer
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::net::{Sequel, Stream, with_scratch};
+use crate::net::{Stream, with_scratch};
 use crate::protocol::http1::{
     Body, Decoder, Framing, Malformed, Progress, write_chunk_size, write_last_chunk,
 };
@@ -60,29 +60,26 @@ impl Unsent {
         &mut self,
         cx: &mut Context<'_>,
         sink: &Stream,
-        sequel: Sequel,
     ) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {
-            let rest = &self.bytes[self.sent..];
-            self.sent += ready!(sink.poll_send_before(cx, rest, sequel))?;
+            self.sent += ready!(sink.poll_send(cx, &self.bytes[self.sent..]))?;
             self.begun = true;
         }
         self.forget();
         Poll::Ready(Ok(()))
     }
 
-    /// Sends this, `data` and its tail behind it, as much as the socket takes at once, and keeps
-    /// the rest.
+    /// Sends this, `data` and `tail` behind it, as much as the socket takes at once, and keeps the
+    /// rest.
     fn send_with(
         &mut self,
         cx: &mut Context<'_>,
         sink: &Stream,
-        [data, tail]: [&[u8]; 2],
-        sequel: Sequel,
+        data: &[u8],
+        tail: &[u8],
     ) -> io::Result<()> {
         let before = self.len();
-        let parts = [&self.bytes[self.sent..], data, tail];
-        let taken = match sink.poll_send_all(cx, parts, sequel) {
+        let taken = match sink.poll_send_all(cx, [&self.bytes[self.sent..], data, tail]) {
             Poll::Ready(taken) => taken?,
             Poll::Pending => 0,
         };
@@ -161,7 +158,6 @@ pub(super) struct Transfer {
     payload: u64,
     ended: bool,
     spoiled: bool,
-    sequel: Sequel,
     pub(super) unsent: Unsent,
     pub(super) waits: Waits,
 }
@@ -177,7 +173,6 @@ impl Transfer {
             payload: 0,
             ended: body == Body::None || body == Body::Length(0),
             spoiled: false,
-            sequel: Sequel::Open,
             unsent: Unsent::default(),
             waits: Waits::ForSource,
         }
@@ -214,19 +209,6 @@ impl Transfer {
         self.spoiled = true;
     }
 
-    /// Says what comes behind it.
-    pub(super) fn followed_by(&mut self, sequel: Sequel) {
-        self.sequel = sequel;
-    }
-
-    /// What comes behind the bytes that are about to go out.
-    fn sequel(&self) -> Sequel {
-        match self.ended {
-            true => self.sequel,
-            false => Sequel::Open,
-        }
-    }
-
     /// Whether all of it has gone.
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.unsent.is_empty()
@@ -234,7 +216,7 @@ impl Transfer {
 
     /// Takes what has come of the body, to be sent with the head; how much of it that was.
     pub(super) fn feed(&mut self, input: &[u8]) -> Result<usize, Broken> {
-        self.decode(input, |this, [data, tail], _| {
+        self.decode(input, |this, data, tail| {
             this.unsent.buffer().extend_from_slice(data);
             this.unsent.buffer().extend_from_slice(tail);
             Ok(())
@@ -248,13 +230,13 @@ impl Transfer {
         sink: &Stream,
         input: &[u8],
     ) -> Result<usize, Broken> {
-        self.decode(input, |this, parts @ [data, tail], sequel| {
+        self.decode(input, |this, data, tail| {
             if data.len() < SMALL {
                 this.unsent.buffer().extend_from_slice(data);
                 this.unsent.buffer().extend_from_slice(tail);
                 return Ok(());
             }
-            let sent = this.unsent.send_with(cx, sink, parts, sequel);
+            let sent = this.unsent.send_with(cx, sink, data, tail);
             sent.map_err(|_| Broken::Sink)
         })
     }
@@ -262,7 +244,7 @@ impl Transfer {
     fn decode(
         &mut self,
         input: &[u8],
-        mut put: impl FnMut(&mut Self, [&[u8]; 2], Sequel) -> Result<(), Broken>,
+        mut put: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<(), Broken>,
     ) -> Result<usize, Broken> {
         let mut used = 0;
         while !self.ended {
@@ -278,11 +260,7 @@ impl Transfer {
                 if is_chunk {
                     write_chunk_size(self.unsent.buffer(), data.len());
                 }
-                let sequel = match step.state {
-                    Progress::End => self.sequel,
-                    Progress::More => Sequel::Open,
-                };
-                put(self, [data, if is_chunk { b"\r\n" } else { b"" }], sequel)?;
+                put(self, data, if is_chunk { b"\r\n" } else { b"" })?;
             }
             used += step.consumed;
             match step.state {
@@ -314,7 +292,7 @@ impl Transfer {
         let mut turn = 0;
         loop {
             self.waits = Waits::ForSink;
-            ready!(self.unsent.poll_flush(cx, sink, self.sequel())).map_err(|_| Broken::Sink)?;
+            ready!(self.unsent.poll_flush(cx, sink)).map_err(|_| Broken::Sink)?;
             if self.spoiled {
                 return Poll::Ready(Err(Broken::Truncated));
             }
@@ -381,10 +359,7 @@ mod tests {
         );
         transfer.feed(&vec![b'x'; LENGTH]).unwrap();
         let send = async |transfer: &mut Transfer| {
-            std::future::poll_fn(|cx| {
-                Poll::Ready(transfer.unsent.poll_flush(cx, &ours, Sequel::Open))
-            })
-            .await
+            std::future::poll_fn(|cx| Poll::Ready(transfer.unsent.poll_flush(cx, &ours))).await
         };
         while !transfer.unsent.is_torn() {
             assert!(send(&mut transfer).await.is_pending());

@@ -114,6 +114,18 @@ pub(crate) static HTTP1: Schema = Schema {
     ],
 };
 
+/// What `extend_config` says about protocols whose requests share connections: the first key is
+/// MOSN's.
+pub(crate) static RPC: Schema = Schema {
+    keys: &[
+        now("enable_bolt_goaway", Shape::Bool),
+        // A kilobyte at least: a class and a few headers have to fit.
+        now("max_frame_size", Shape::Integer(1024, 1 << 30)),
+        // Where the protocol is written as `X`.
+        now("sub_protocol", Shape::Text),
+    ],
+};
+
 static GRPC: Schema = Schema {
     keys: &[
         now("server_name", Shape::Text),

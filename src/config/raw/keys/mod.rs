@@ -8,7 +8,7 @@ mod tls;
 mod top;
 mod upstream;
 
-pub(crate) use filter::HTTP1;
+pub(crate) use filter::{HTTP1, RPC};
 pub(crate) use route::{ROUTE, ROUTER, VIRTUAL_HOST};
 pub(crate) use server::LISTENER;
 pub(crate) use stream::{FAULT, PAYLOAD_LIMIT};

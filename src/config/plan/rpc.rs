@@ -1,0 +1,62 @@
+//! The `proxy` network filter of protocols whose requests share connections.
+
+use super::Target;
+
+/// What the `proxy` filter does with a listener's connections, where those speak RPC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RpcProxy {
+    /// What is spoken on both sides.
+    pub protocol: RpcProtocol,
+    /// Where requests go.
+    pub target: Target,
+    /// Bytes of a frame, of either side (`max_frame_size`, default 64 MiB).
+    pub frame_bytes: usize,
+    /// Whether clients are told that a connection is about to end (`enable_bolt_goaway`).
+    pub goaway: Goaway,
+}
+
+impl RpcProxy {
+    /// The default of [`frame_bytes`](Self::frame_bytes).
+    pub const FRAME_BYTES: usize = 64 << 20;
+
+    /// One that goes to `target`, with every default beside it.
+    #[must_use]
+    pub fn new(protocol: RpcProtocol, target: Target) -> Self {
+        Self {
+            protocol,
+            target,
+            frame_bytes: Self::FRAME_BYTES,
+            goaway: Goaway::default(),
+        }
+    }
+}
+
+/// A protocol whose requests share connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RpcProtocol {
+    /// SOFA Bolt; frames of its second version are read, too.
+    Bolt,
+    /// The same, where what we begin ourselves is of the second version.
+    BoltV2,
+}
+
+impl RpcProtocol {
+    /// MOSN's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bolt => "bolt",
+            Self::BoltV2 => "boltv2",
+        }
+    }
+}
+
+/// Whether clients are told that a connection is about to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Goaway {
+    /// They are not: older clients do not know the frame.
+    #[default]
+    Unsaid,
+    /// They are, where the protocol has a word for it.
+    Said,
+}

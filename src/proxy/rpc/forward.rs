@@ -1,0 +1,318 @@
+//! A request on its way to a cluster, and on which hosts it is tried.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::cluster::{Conduct, Grade, Host, Work};
+use crate::config::{Forward, RetryOn};
+use crate::filter::Phase;
+use crate::protocol::rpc::{Message, Timeout};
+use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
+use crate::upstream::{Ending, Hosts, PickError, Picked, Reply, Sent, Told, Trunk, TrunkEnd};
+
+use super::course::{Course, limit};
+use super::exchange::{Exchange, Stop};
+use super::hooks::Again;
+use super::setting::Carrier;
+use super::trouble::Trouble;
+
+/// How often filters may ask for another host.
+const CHOICES: usize = 10;
+
+/// What became of one try.
+enum Tried {
+    /// A response came.
+    Answered(Message),
+    /// None came, and one may come from another host.
+    Missed {
+        trouble: Trouble,
+        outcome: Outcome,
+        replay: Replay,
+    },
+}
+
+impl<S: Carrier> Exchange<'_, S> {
+    /// Forwards the request; its response.
+    pub(super) async fn forward(
+        &mut self,
+        table: &Table,
+        found: &Found<'_>,
+        forward: &Forward,
+    ) -> Result<Message, Stop> {
+        let mut course = self.course(table, found, forward)?;
+        let mut tried: Vec<Arc<Host>> = Vec::new();
+        let mut last: Option<Trouble> = None;
+        let mut choices = 0;
+        loop {
+            let picked = self.pick(&course, &tried, &mut last).await?;
+            let host = Arc::clone(picked.lease.host());
+            self.record.host = Some(Arc::clone(&host));
+            let filtered = self.filter(Phase::AfterHost, Some(found), Some(&course.cluster));
+            if filtered.await? == Again::Host && choices < CHOICES {
+                choices += 1;
+                tried.push(host);
+                continue;
+            }
+            let limits = &picked.settings.limits;
+            let Some(_permit) = picked.limits.request(limits.requests) else {
+                return Err(Trouble::Overflow(course.cluster.clone()).into());
+            };
+            course.tries += 1;
+            let tries = tried.len() + 1;
+            let (trouble, outcome, replay) =
+                match self.try_host(&picked, &mut course, tries).await? {
+                    Tried::Missed {
+                        trouble,
+                        outcome,
+                        replay,
+                    } => (trouble, outcome, replay),
+                    Tried::Answered(response) => {
+                        let code = self.hub.codec().code(&response.frame);
+                        let (outcome, replay) = (Outcome::Status(code), replay(&course));
+                        if !self.tries_again(&picked, &mut course, outcome, replay) {
+                            return Ok(response);
+                        }
+                        let host = host.to_string();
+                        tried.push(Arc::clone(picked.lease.host()));
+                        last = Some(Trouble::UpstreamStatus { host, code });
+                        continue;
+                    }
+                };
+            if !self.tries_again(&picked, &mut course, outcome, replay) {
+                return Err(trouble.into());
+            }
+            tried.push(host);
+            last = Some(trouble);
+        }
+    }
+
+    /// Whether the request goes to another host, now that this try ended so.
+    fn tries_again(
+        &mut self,
+        picked: &Picked,
+        course: &mut Course<'_>,
+        outcome: Outcome,
+        replay: Replay,
+    ) -> bool {
+        course.retry = None;
+        let policy = &course.forward.retry;
+        if self.is_one_way() || again(policy, outcome, course.tries, replay) == Retry::Done {
+            return false;
+        }
+        let (limits, most) = (&picked.limits, picked.settings.limits.retries);
+        course.retry = match outcome {
+            Outcome::ConnectFailed => limits.retry_unsent(most),
+            _ => limits.retry(most),
+        };
+        if course.retry.is_none() {
+            self.record.flags |= Flags::OVERFLOW;
+            return false;
+        }
+        true
+    }
+
+    async fn pick(
+        &self,
+        course: &Course<'_>,
+        tried: &[Arc<Host>],
+        last: &mut Option<Trouble>,
+    ) -> Result<Picked, Stop> {
+        let hosts = self.connection().setting.hosts();
+        let (cluster, clue) = (&course.cluster, &course.clue);
+        let mut picked = hosts.pick(cluster, tried, Work::Request, clue).await;
+        // A host that was slow, or said no, may be asked again when no other is left; one that
+        // could not be reached may not.
+        let may_be_asked_again = matches!(
+            last,
+            Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. })
+        );
+        if matches!(picked, Err(PickError::NoHost { .. })) && may_be_asked_again {
+            picked = hosts.pick(cluster, &[], Work::Request, clue).await;
+        }
+        picked.map_err(|error| match error {
+            // What the last host said tells more than that there is no other.
+            PickError::NoHost { .. } if last.is_some() => {
+                last.take().map_or(Stop::Silence, Stop::Trouble)
+            }
+            PickError::UnknownCluster => Trouble::UnknownCluster(cluster.to_string()).into(),
+            error => {
+                let cluster = cluster.clone();
+                Trouble::NoHost { cluster, error }.into()
+            }
+        })
+    }
+
+    /// One try on one host.
+    async fn try_host(
+        &mut self,
+        picked: &Picked,
+        course: &mut Course<'_>,
+        tries: usize,
+    ) -> Result<Tried, Stop> {
+        let begun = Instant::now();
+        if course.deadline.is_none() {
+            course.deadline = course.timeouts.global.and_then(|g| begun.checked_add(g));
+        }
+        let limit = limit(course, begun);
+        let until = limit.map(|(at, ..)| at);
+        let headers = course.headers.as_deref();
+        let waiting = loop {
+            let Some(trunk) = self.trunk(picked, until).await else {
+                break None;
+            };
+            self.record.upstream_id = Some(trunk.id());
+            if self.is_one_way() {
+                if trunk.tell(&self.message, headers) {
+                    self.record.forwarded = Some(Instant::now());
+                    self.record.status = 200;
+                    return Err(Stop::Silence);
+                }
+            } else if let Some(waiting) = trunk.ask(&self.message, headers, until.map(Into::into)) {
+                break Some(waiting);
+            }
+            // It ended between two looks at it; another takes its place.
+        };
+        let reply = match waiting {
+            Some(waiting) => {
+                self.record.forwarded = Some(Instant::now());
+                waiting.answer().await
+            }
+            None => Reply::TimedOut,
+        };
+        Ok(match reply {
+            Reply::Response(response) => {
+                self.score(picked, &response, begun);
+                Tried::Answered(response)
+            }
+            Reply::TimedOut => self.late(picked, limit),
+            Reply::Ended(ending) => self.ended(picked, course, ending, tries),
+        })
+    }
+
+    /// A connection with room for a request; `None` when there is none in time.
+    async fn trunk(&self, picked: &Picked, until: Option<Instant>) -> Option<Trunk> {
+        let setting = &self.connection().setting;
+        let (trunk, driver) = setting.trunks().to(
+            picked.lease.host(),
+            &picked.settings,
+            &picked.limits,
+            self.hub.spoken,
+            self.connection().id.0,
+        );
+        if let Some(driver) = driver {
+            setting.carry(driver);
+        }
+        let mut room = poll_fn(|cx| trunk.poll_room(cx));
+        match until {
+            Some(until) => timeout_at(until, &mut room).await.ok()?,
+            None => room.await,
+        }
+        Some(trunk)
+    }
+
+    /// Counts a response, and takes note of how the host behaved.
+    fn score(&mut self, picked: &Picked, response: &Message, begun: Instant) {
+        let now = Instant::now();
+        self.record.answered = Some(now);
+        let code = self.hub.codec().code(&response.frame);
+        let took = now - self.record.forwarded.unwrap_or(begun);
+        picked.lease.load().count_response(code, took);
+        picked.grade(Grade::of(code), Some(took));
+        self.judge(picked, Conduct::Answered(code));
+    }
+
+    fn late(&self, picked: &Picked, limit: Option<(Instant, Duration, Outcome)>) -> Tried {
+        let (after, outcome) = limit.map_or(
+            (Duration::ZERO, Outcome::GlobalTimedOut),
+            |(_, after, outcome)| (after, outcome),
+        );
+        picked.lease.load().count_timeout();
+        picked.grade(Grade::ServerError, Some(after));
+        if !self.asks_for_haste() {
+            self.judge(picked, Conduct::Failed);
+        }
+        let host = picked.lease.host().to_string();
+        Tried::Missed {
+            trouble: Trouble::TimedOut { host, after },
+            outcome,
+            replay: Replay::Safe,
+        }
+    }
+
+    /// The connection ended with the request under way, or was never opened.
+    fn ended(&self, picked: &Picked, course: &Course<'_>, ending: Ending, tries: usize) -> Tried {
+        let Ending { why, sent, told } = ending;
+        let load = picked.lease.load();
+        load.count_request_lost();
+        let host = picked.lease.host().to_string();
+        let cluster = course.cluster.clone();
+        if told == Told::First {
+            let text = format!("cluster `{cluster}`: host {host}: {why}");
+            self.note("upstream.connect", host.clone(), &text);
+        }
+        if let TrunkEnd::Unreached(error) = &why {
+            if told == Told::First && error.blames_host() {
+                self.judge(picked, Conduct::ConnectFailed);
+                picked.grade(Grade::ServerError, None);
+            }
+            let end = why;
+            return Tried::Missed {
+                trouble: Trouble::Unreached {
+                    cluster,
+                    host,
+                    end,
+                    tries,
+                },
+                outcome: Outcome::ConnectFailed,
+                replay: Replay::Safe,
+            };
+        }
+        load.count_failure();
+        if sent == Sent::Something {
+            picked.grade(Grade::ServerError, None);
+            if told == Told::First {
+                self.judge(picked, Conduct::Failed);
+            }
+        }
+        let replay = match sent {
+            Sent::Nothing => Replay::Safe,
+            Sent::Something => replay(course),
+        };
+        Tried::Missed {
+            trouble: Trouble::Ended { host, end: why },
+            outcome: Outcome::Reset(Reuse::Reused),
+            replay,
+        }
+    }
+
+    /// Takes note of how the host behaves.
+    fn judge(&self, picked: &Picked, conduct: Conduct) {
+        if let Some(suspicion) = picked.note(conduct, Instant::now().into_std()) {
+            self.connection().setting.suspect(suspicion);
+        }
+    }
+
+    /// Whether the request itself says how long it waits: what is then late is so by its client's
+    /// measure, and no client may have a host ejected.
+    fn asks_for_haste(&self) -> bool {
+        let fields = ["x-mosn-global-timeout", "x-mosn-try-timeout"];
+        self.message.frame.timeout != Timeout::Unsaid
+            || fields.iter().any(|name| self.header(name).is_some())
+    }
+
+    fn connection(&self) -> &crate::proxy::http::Connection<S> {
+        &self.hub.connection
+    }
+}
+
+/// Whether a request that a host may have seen may go to another: no protocol here says what may be
+/// carried out twice, so that is the word of the route's policy.
+fn replay(course: &Course<'_>) -> Replay {
+    match course.forward.retry.on {
+        RetryOn::Failures(_) => Replay::Safe,
+        RetryOn::ConnectFailure => Replay::Unsafe,
+    }
+}

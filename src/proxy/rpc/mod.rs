@@ -1,0 +1,16 @@
+//! RPC: from a downstream's bytes to requests that share upstream connections, and back.
+
+mod course;
+mod deliver;
+mod edits;
+mod exchange;
+mod facts;
+mod forward;
+mod hooks;
+mod hub;
+mod serve;
+mod setting;
+mod trouble;
+
+pub use serve::serve;
+pub use setting::Carrier;

@@ -1,0 +1,24 @@
+//! What an RPC connection is lent beyond what an HTTP connection is.
+
+use crate::config::RpcProtocol;
+use crate::protocol::bolt;
+use crate::protocol::rpc::Codec;
+use crate::proxy::http::Setting;
+use crate::upstream::{Driver, Trunks};
+
+/// What an RPC connection is lent by the lane that it lives in.
+pub trait Carrier: Setting {
+    /// This worker's shared upstream connections.
+    fn trunks(&self) -> &Trunks;
+
+    /// Runs what drives a shared upstream connection, as long as that lasts.
+    fn carry(&self, driver: Driver);
+}
+
+/// The codec of a protocol.
+pub(super) fn codec(protocol: RpcProtocol) -> &'static dyn Codec {
+    match protocol {
+        RpcProtocol::Bolt => &bolt::V1,
+        RpcProtocol::BoltV2 => &bolt::V2,
+    }
+}

@@ -1,0 +1,266 @@
+//! The requests under way on one connection, by the ids that they have there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+/// What waits for answers on one connection, by an id of our own for each.
+///
+/// Ids are counted from 1 and begin anew behind the last; one that is in use is passed over.
+#[derive(Debug)]
+pub struct Streams<T> {
+    open: HashMap<u64, Open<T>, foldhash::fast::RandomState>,
+    /// Those that wait until then only.
+    deadlines: BTreeSet<(Instant, u64)>,
+    next: u64,
+    last: u64,
+    /// Whether every id has been given once.
+    came_round: bool,
+}
+
+#[derive(Debug)]
+struct Open<T> {
+    stream: T,
+    deadline: Option<Instant>,
+}
+
+/// Whom an answer is for.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Answered<T> {
+    /// It was waited for.
+    Awaited(T),
+    /// Nobody waits for it any more, or it was answered before.
+    Late,
+    /// Its id was never given.
+    Unknown,
+}
+
+impl<T> Streams<T> {
+    /// None. Ids go up to `last`.
+    #[must_use]
+    pub fn new(last: u64) -> Self {
+        Self {
+            open: HashMap::default(),
+            deadlines: BTreeSet::new(),
+            next: 1,
+            last,
+            came_round: false,
+        }
+    }
+
+    /// Gives `stream` an id, under which it waits until `deadline`. `None` when every id is in use.
+    pub fn open(&mut self, stream: T, deadline: Option<Instant>) -> Option<u64> {
+        if self.open.len() as u64 >= self.last {
+            return None;
+        }
+        let mut id = self.count();
+        while self.open.contains_key(&id) {
+            id = self.count();
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, id));
+        }
+        self.open.insert(id, Open { stream, deadline });
+        Some(id)
+    }
+
+    fn count(&mut self) -> u64 {
+        let id = self.next;
+        self.next = match id == self.last {
+            true => {
+                self.came_round = true;
+                1
+            }
+            false => id + 1,
+        };
+        id
+    }
+
+    /// What waits under this id.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<&T> {
+        self.open.get(&id).map(|open| &open.stream)
+    }
+
+    /// An answer has come.
+    pub fn answer(&mut self, id: u64) -> Answered<T> {
+        match self.close(id) {
+            Some(stream) => Answered::Awaited(stream),
+            None if self.was_given(id) => Answered::Late,
+            None => Answered::Unknown,
+        }
+    }
+
+    fn was_given(&self, id: u64) -> bool {
+        (1..self.next).contains(&id) || (self.came_round && (1..=self.last).contains(&id))
+    }
+
+    /// Whoever waits under this id gives up: an answer comes too late from now on.
+    pub fn close(&mut self, id: u64) -> Option<T> {
+        let Open { stream, deadline } = self.open.remove(&id)?;
+        if let Some(deadline) = deadline {
+            self.deadlines.remove(&(deadline, id));
+        }
+        Some(stream)
+    }
+
+    /// One whose time is over; to be asked for until there is none.
+    pub fn overdue(&mut self, now: Instant) -> Option<T> {
+        let &(deadline, id) = self.deadlines.first()?;
+        match deadline <= now {
+            true => self.close(id),
+            false => None,
+        }
+    }
+
+    /// When the first of them is overdue.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// All of them, which wait no more.
+    pub fn close_all(&mut self) -> impl Iterator<Item = T> + use<T> {
+        self.deadlines.clear();
+        let open = std::mem::take(&mut self.open);
+        open.into_values().map(|open| open.stream)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_answer_finds_its_own_stream_once() {
+        let mut streams = Streams::new(100);
+        let ids: Vec<_> = ["a", "b", "c"]
+            .map(|name| streams.open(name, None).unwrap())
+            .into();
+        assert_eq!(streams.answer(ids[1]), Answered::Awaited("b"));
+        assert_eq!(streams.answer(ids[1]), Answered::Late);
+        assert_eq!(streams.answer(ids[2]), Answered::Awaited("c"));
+        assert_eq!(streams.answer(77), Answered::Unknown);
+        assert_eq!(streams.answer(0), Answered::Unknown);
+        assert_eq!(streams.close(ids[0]), Some("a"));
+        assert_eq!(streams.answer(ids[0]), Answered::Late);
+        assert!(streams.is_empty());
+    }
+
+    #[test]
+    fn ids_begin_anew_and_pass_over_those_in_use() {
+        let mut streams = Streams::new(3);
+        assert_eq!(streams.open('a', None), Some(1));
+        assert_eq!(streams.open('b', None), Some(2));
+        streams.close(1);
+        assert_eq!(streams.open('c', None), Some(3));
+        assert_eq!(streams.open('d', None), Some(1));
+        assert_eq!(streams.open('e', None), None);
+        streams.close(3);
+        assert_eq!(streams.open('e', None), Some(3));
+        assert_eq!(streams.answer(2), Answered::Awaited('b'));
+        assert_eq!(streams.answer(2), Answered::Late);
+    }
+
+    #[test]
+    fn those_whose_time_is_over_come_in_the_order_of_their_deadlines() {
+        let now = Instant::now();
+        let at = |millis| Some(now + Duration::from_millis(millis));
+        let mut streams = Streams::new(100);
+        streams.open('a', at(30));
+        let b = streams.open('b', at(10)).unwrap();
+        streams.open('c', at(20));
+        streams.open('d', None);
+        assert_eq!(streams.next_deadline(), at(10));
+        streams.close(b);
+        assert_eq!(streams.overdue(now), None);
+        let late = now + Duration::from_secs(1);
+        assert_eq!(streams.overdue(late), Some('c'));
+        assert_eq!(streams.overdue(late), Some('a'));
+        assert_eq!(streams.overdue(late), None);
+        assert_eq!(streams.close_all().collect::<Vec<_>>(), ['d']);
+        assert_eq!((streams.len(), streams.next_deadline()), (0, None));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Open(Option<u64>),
+        Answer(u64),
+        Close(u64),
+        Pass(u64),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => proptest::option::of(0..50_u64).prop_map(Event::Open),
+            2 => (0..12_u64).prop_map(Event::Answer),
+            1 => (0..12_u64).prop_map(Event::Close),
+            1 => (0..20_u64).prop_map(Event::Pass),
+        ]
+    }
+
+    proptest! {
+        /// Against a table that is searched from end to end.
+        #[test]
+        fn it_does_what_a_plain_list_does(events in vec(event(), 0..80)) {
+            let begun = Instant::now();
+            let at = |millis| begun + Duration::from_millis(millis);
+            let (mut streams, mut list, mut clock) = (Streams::new(9), BTreeMap::new(), 0);
+            for (name, event) in events.into_iter().enumerate() {
+                match event {
+                    Event::Open(after) => {
+                        let deadline = after.map(|after| clock + after);
+                        let id = streams.open(name, deadline.map(at));
+                        prop_assert_eq!(id.is_some(), list.len() < 9);
+                        if let Some(id) = id {
+                            prop_assert!((1..=9).contains(&id));
+                            prop_assert_eq!(list.insert(id, (name, deadline)), None);
+                        }
+                    }
+                    Event::Answer(id) => match (list.remove(&id), streams.answer(id)) {
+                        (Some((name, _)), Answered::Awaited(found)) => prop_assert_eq!(name, found),
+                        (None, Answered::Late) => prop_assert!((1..=9).contains(&id)),
+                        (None, Answered::Unknown) => {}
+                        (known, found) => prop_assert!(false, "{known:?} {found:?}"),
+                    },
+                    Event::Close(id) => {
+                        prop_assert_eq!(streams.close(id), list.remove(&id).map(|(name, _)| name));
+                    }
+                    Event::Pass(millis) => {
+                        clock += millis;
+                        let is_over = |deadline: Option<u64>| deadline.is_some_and(|at| at <= clock);
+                        let mut over: Vec<_> = std::iter::from_fn(|| streams.overdue(at(clock))).collect();
+                        over.sort_unstable();
+                        let mut expected: Vec<_> = list.values()
+                            .filter(|(_, deadline)| is_over(*deadline))
+                            .map(|(name, _)| *name)
+                            .collect();
+                        expected.sort_unstable();
+                        prop_assert_eq!(over, expected);
+                        list.retain(|_, (_, deadline)| !is_over(*deadline));
+                    }
+                }
+                prop_assert_eq!(streams.len(), list.len());
+                let next = list.values().filter_map(|(_, deadline)| *deadline).min();
+                prop_assert_eq!(streams.next_deadline(), next.map(at));
+            }
+        }
+    }
+}

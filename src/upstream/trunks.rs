@@ -1,0 +1,313 @@
+//! The shared connections of one worker, by host.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::time::Sleep;
+
+use crate::cluster::{Host, Lease, Limits, Work};
+use crate::config;
+use crate::net::{Stream, with_scratch};
+use crate::protocol::rpc::{Codec, Inbox};
+
+use super::pool::{identity, next_id};
+use super::trunk::{End, State, Trunk};
+use super::{ConnectError, connect};
+
+/// How often a connection is read before others get their turn.
+const READS: usize = 4;
+
+/// More connections to a host than these are MOSN's word for one.
+const TOO_MANY: u64 = 65_535;
+
+/// The shared connections of one worker. A clone is the same.
+#[derive(Clone, Default)]
+pub struct Trunks(Rc<RefCell<All>>);
+
+#[derive(Default)]
+struct All {
+    /// Those that take requests, or did when they were last looked for; by place among those of
+    /// their host.
+    open: HashMap<Key, Vec<Option<Trunk>>, foldhash::fast::RandomState>,
+    /// Those that take no more.
+    leaving: Vec<Trunk>,
+}
+
+/// A host is told by its [`identity`]; a connection to it keeps it alive.
+type Key = (usize, &'static str);
+
+/// What opens a connection and moves its bytes until it ends: to be run, and not to be awaited.
+pub type Driver = Pin<Box<dyn Future<Output = ()>>>;
+
+impl Trunks {
+    /// A connection to `host`: of those that there may be, the one whose turn it is. It may still be
+    /// opening. When it was not there, it is driven by the future that comes with it.
+    ///
+    /// There are as many as the cluster's `max_connections` says, one without it (MOSN 1.4).
+    pub fn to(
+        &self,
+        host: &Arc<Host>,
+        settings: &Arc<config::Cluster>,
+        limits: &Arc<Limits>,
+        spoken: Spoken,
+        turn: u64,
+    ) -> (Trunk, Option<Driver>) {
+        let places = match settings.limits.connections {
+            Some(places) if (1..TOO_MANY).contains(&places) => places,
+            _ => 1,
+        };
+        let place = usize::try_from(turn % places).unwrap_or(0);
+        let mut all = self.0.borrow_mut();
+        let All { open, leaving } = &mut *all;
+        let row = open
+            .entry((identity(host), spoken.codec.name()))
+            .or_default();
+        if row.len() <= place {
+            row.resize_with(place + 1, || None);
+        }
+        if let Some(trunk) = &row[place]
+            && trunk.takes_requests()
+        {
+            return (trunk.clone(), None);
+        }
+        leaving.extend(row[place].take());
+        let permit = limits
+            .connection(None)
+            .expect("without a limit there is always room");
+        let trunk = Trunk::new(
+            spoken.codec,
+            spoken.most,
+            Lease::new(Arc::clone(host), Work::Connection),
+            permit,
+            next_id(),
+            now(),
+        );
+        row[place] = Some(trunk.clone());
+        let driver = Box::pin(drive(trunk.clone(), Arc::clone(settings)));
+        (trunk, Some(driver))
+    }
+
+    /// A second has passed: peers that say nothing are asked whether they are there, and what is of
+    /// no use any more is closed.
+    pub fn sweep(&self) {
+        let now = now();
+        let mut all = self.0.borrow_mut();
+        let All { open, leaving } = &mut *all;
+        open.retain(|_, row| {
+            for place in &mut *row {
+                if place.as_ref().is_some_and(|one| !one.takes_requests()) {
+                    leaving.extend(place.take());
+                }
+            }
+            row.iter().any(Option::is_some)
+        });
+        leaving.retain(|one| one.state() != State::Ended);
+        for one in open.values().flatten().flatten().chain(&*leaving) {
+            look_at(one, now);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let all = self.0.borrow();
+        let open = all.open.values().flatten().flatten();
+        let is_there = |one: &&Trunk| one.state() != State::Ended;
+        open.chain(&all.leaving).filter(is_there).count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy)]
+pub struct Spoken {
+    /// The protocol.
+    pub codec: &'static dyn Codec,
+    /// The longest frame that is read.
+    pub most: usize,
+}
+
+fn look_at(trunk: &Trunk, now: Instant) {
+    let departure = trunk.host().departure();
+    let rests = trunk.under_way() == 0;
+    if departure.is_overdue(now) || (departure.is_leaving() && rests) || trunk.is_stale(now) {
+        return trunk.call_off(End::Left);
+    }
+    trunk.keep_alive(now);
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Ends a connection whose driver is gone, however it went.
+struct Ends(Trunk);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.end(&End::Closed);
+    }
+}
+
+async fn drive(trunk: Trunk, settings: Arc<config::Cluster>) {
+    let ends = Ends(trunk);
+    let trunk = &ends.0;
+    let mut alarm = Alarm::default();
+    trunk.expires_after(settings.idle_timeout);
+    let end = match open(trunk, &settings, &mut alarm).await {
+        Ok(stream) => {
+            trunk.opened(now());
+            let mut inbox = Inbox::default();
+            let mut moved = Moved::default();
+            let end = poll_fn(|cx| {
+                trunk.is_driven_by(cx);
+                poll(trunk, &stream, &mut inbox, &mut moved, &mut alarm, cx)
+            });
+            let end = end.await;
+            let sent = trunk.0.out.borrow().sent();
+            trunk.host().load().count_bytes(moved.0, sent);
+            end
+        }
+        Err(end) => end,
+    };
+    trunk.end(&end);
+}
+
+/// Bytes that have come.
+#[derive(Default)]
+struct Moved(u64);
+
+/// Connects; meanwhile the time of requests may be over.
+async fn open(trunk: &Trunk, settings: &config::Cluster, alarm: &mut Alarm) -> Result<Stream, End> {
+    let host = trunk.host();
+    let mut connecting = pin!(connect(
+        host.address(),
+        settings.connect_timeout,
+        settings.mark
+    ));
+    let connected = poll_fn(|cx| {
+        trunk.is_driven_by(cx);
+        alarm.poll(trunk, cx);
+        if let Some(end) = trunk.0.called_off.take() {
+            return Poll::Ready(Err(end));
+        }
+        connecting.as_mut().poll(cx).map(Ok)
+    });
+    connected.await?.map_err(|error| {
+        if !matches!(error, ConnectError::Exhausted(_)) {
+            host.load().count_connect_failure();
+        }
+        End::Unreached(Rc::new(error))
+    })
+}
+
+/// Moves what can be moved; ready when the connection is over.
+fn poll(
+    trunk: &Trunk,
+    stream: &Stream,
+    inbox: &mut Inbox,
+    moved: &mut Moved,
+    alarm: &mut Alarm,
+    cx: &mut Context<'_>,
+) -> Poll<End> {
+    if let Some(end) = trunk.0.called_off.take() {
+        return Poll::Ready(end);
+    }
+    if let Poll::Ready(end) = read(trunk, stream, inbox, moved, cx) {
+        return Poll::Ready(end);
+    }
+    let flushed = trunk.0.out.borrow_mut().poll_flush(cx, stream);
+    if let Poll::Ready(Err(_)) = flushed {
+        return Poll::Ready(End::Reset);
+    }
+    if trunk.0.out.borrow().has_room() {
+        trunk.wake_waiting();
+    }
+    alarm.poll(trunk, cx);
+    let is_done = trunk.state() == State::Leaving && trunk.under_way() == 0;
+    match is_done && flushed.is_ready() {
+        true => Poll::Ready(End::Left),
+        false => Poll::Pending,
+    }
+}
+
+/// Reads what is there, as often as is fair; ready when nothing more will come.
+fn read(
+    trunk: &Trunk,
+    stream: &Stream,
+    inbox: &mut Inbox,
+    moved: &mut Moved,
+    cx: &mut Context<'_>,
+) -> Poll<End> {
+    for _ in 0..READS {
+        let read = with_scratch(|scratch| {
+            let received = match ready!(stream.poll_recv(cx, scratch)) {
+                Ok(0) => return Poll::Ready(Err(End::Closed)),
+                Ok(received) => received,
+                Err(_) => return Poll::Ready(Err(End::Reset)),
+            };
+            moved.0 += received as u64;
+            trunk.heard(now());
+            Poll::Ready(take(trunk, inbox, &scratch[..received]))
+        });
+        match ready!(read) {
+            Ok(()) => {}
+            Err(end) => return Poll::Ready(end),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+fn take(trunk: &Trunk, inbox: &mut Inbox, input: &[u8]) -> Result<(), End> {
+    let mut wrong = None;
+    let spoken = &trunk.0;
+    let taken = inbox.take(spoken.codec, spoken.most, input, &mut |message| {
+        if wrong.is_none() {
+            wrong = trunk.take(message).err();
+        }
+    });
+    match (wrong, taken) {
+        (Some(end), _) => Err(end),
+        (None, Err(malformed)) => Err(End::Malformed(malformed.flaw)),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+/// Rings when the time of a request is over: one timer for all of a connection, which is set anew
+/// only when it rings, or for one that is due before.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    fn poll(&mut self, trunk: &Trunk, cx: &mut Context<'_>) {
+        loop {
+            let Some(next) = trunk.give_up_late(now()) else {
+                return;
+            };
+            let next = next.into();
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+            if next < sleep.deadline() || sleep.is_elapsed() {
+                sleep.as_mut().reset(next);
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! SOFA Bolt through an embedded proxy, between scripted peers.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answering;
+mod crowd;
+mod failing;
+mod leaving;
+mod peers;
+mod refusing;
+mod site;
+#[allow(dead_code, reason = "shared with tests of TCP")]
+#[path = "../support/mod.rs"]
+mod support;
