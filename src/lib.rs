@@ -76,6 +76,7 @@ pub mod supervise;
 pub mod telemetry;
 pub mod upstream;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,7 @@ use crate::net::Given;
 use crate::supervise::Exit;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Roller;
+use crate::upstream::{Book, LookUp, by_the_system};
 
 /// How long the connections of a listener that was taken down may last (default of `start`).
 const DRAIN_TIME: Duration = Duration::from_secs(600);
@@ -119,6 +121,7 @@ pub struct Proxy {
     access: AccessLogs,
     log_directory: Option<PathBuf>,
     log: slog::Logger,
+    look_up: LookUp,
     source: Option<Arc<dyn Source>>,
     keeping: Keeping,
     upgrades: Option<Upgrades>,
@@ -144,6 +147,7 @@ impl Default for Proxy {
             access: AccessLogs::new(Roller::default(), TimeZone::system()),
             log_directory: None,
             log: slog::Logger::root(slog::Discard, slog::o!()),
+            look_up: by_the_system(),
             source: None,
             keeping: Keeping::default(),
             upgrades: None,
@@ -227,6 +231,19 @@ impl Proxy {
         self
     }
 
+    /// Who says where the names of plain hosts lead (default: the system, by its `hosts` file and its
+    /// servers). It is asked on a thread of its own, and what it says is used for 15 seconds; when it
+    /// fails, the last good answer stays. The port of what it says means nothing. Clusters of type
+    /// `STRICT_DNS` have resolvers of their own.
+    #[must_use]
+    pub fn look_up(
+        mut self,
+        look_up: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.look_up = Arc::new(look_up);
+        self
+    }
+
     /// What a reload reads (default: nothing, and there is no reload).
     #[must_use]
     pub fn source(mut self, source: Arc<dyn Source>) -> Self {
@@ -295,6 +312,7 @@ impl Proxy {
             access,
             log_directory,
             log,
+            look_up,
             source,
             keeping,
             upgrades,
@@ -310,6 +328,7 @@ impl Proxy {
             filters,
             access,
             log_directory,
+            book: Book::new(look_up, log.clone()),
             log,
             source,
             keeping,

@@ -20,6 +20,7 @@ mod origin;
 #[allow(dead_code, reason = "shared with the comparison with peers")]
 #[path = "../peers/process.rs"]
 mod process;
+mod witness;
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -35,11 +36,15 @@ use crate::crowd::Kind;
 use crate::memory::Memory;
 use crate::neighbour::Seen;
 use crate::process::{Process, Role};
+use crate::witness::{Account, Witness};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What a client may wait for in one request of a hundred.
 const P99: Duration = Duration::from_millis(10);
+
+/// Between two looks at the memory of a proxy, so often is looked at who waits for a processor.
+const LOOKS: u32 = 5;
 
 /// What memory may grow by, in KiB.
 const GROWTH_KIB: u64 = 24 * 1024;
@@ -126,6 +131,7 @@ fn play(words: &[&str]) -> Result<()> {
         "KiB before/most/after"
     );
     report("direct", &direct.parse()?, None);
+    let origin = origin.pid();
     let mut proxy = Proxy::start(program, port, None)?;
     let mut broken = Vec::new();
     for phase in PHASES.iter().filter(|phase| phase.name.contains(wanted)) {
@@ -137,8 +143,11 @@ fn play(words: &[&str]) -> Result<()> {
                 &mut other
             }
         };
-        let (seen, cost) = phase.play(proxy, seconds)?;
+        let (seen, cost) = phase.play(proxy, origin, seconds)?;
         report(phase.name, &seen, Some(&cost));
+        if let Some(slowest) = cost.slowest.as_ref().filter(|_| seen.most > P99) {
+            println!("{:18} its slowest: {slowest}", "");
+        }
         broken.extend(phase.broken(&seen, &cost));
     }
     match broken.is_empty() {
@@ -153,10 +162,12 @@ struct Cost {
     before_kib: u64,
     most_kib: u64,
     after_kib: u64,
+    /// What happened during the slowest request.
+    slowest: Option<Account>,
 }
 
 impl Phase {
-    fn play(&self, proxy: &mut Proxy, seconds: u64) -> Result<(Seen, Cost)> {
+    fn play(&self, proxy: &mut Proxy, origin: Pid, seconds: u64) -> Result<(Seen, Cost)> {
         let before_kib = proxy.memory()?;
         let mut most_kib = before_kib;
         // First, so that it has its connections whatever the crowd takes.
@@ -166,16 +177,26 @@ impl Phase {
             Some(_) => "kept",
         };
         let mut neighbour = Role::neighbour(proxy.address, seconds, opens)?;
+        let mut witness = Witness::new([
+            ("the client", neighbour.pid()),
+            ("the proxy", proxy.pid()?),
+            ("the origin", origin),
+        ]);
+        witness.look()?;
         let mut crowd = self.kind.start(proxy.address)?;
         let begun = (Instant::now(), proxy.cpu()?);
         let end = begun.0 + Duration::from_secs(seconds);
         while Instant::now() < end {
             most_kib = most_kib.max(proxy.memory()?);
-            std::thread::sleep(Duration::from_millis(250));
+            for _ in 0..LOOKS {
+                witness.look()?;
+                std::thread::sleep(Duration::from_millis(250) / LOOKS);
+            }
         }
         let used = proxy.cpu()?.saturating_sub(begun.1);
         let cores = used.as_secs_f64() / begun.0.elapsed().as_secs_f64();
-        let seen = neighbour.line()?.parse()?;
+        let seen: Seen = neighbour.line()?.parse()?;
+        witness.look()?;
         if let Some(crowd) = &mut crowd {
             crowd.go()?;
             crowd.line()?;
@@ -193,6 +214,7 @@ impl Phase {
             before_kib,
             most_kib,
             after_kib,
+            slowest: witness.meanwhile(seen.slowest, seen.most),
         };
         Ok((seen, cost))
     }
@@ -221,6 +243,7 @@ fn report(name: &str, seen: &Seen, cost: Option<&Cost>) {
             before_kib,
             most_kib,
             after_kib,
+            slowest: _,
         } = cost;
         format!("{cores:6.2} {before_kib:>8}/{most_kib}/{after_kib}")
     });

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::Result;
+use crate::witness::now;
 
 /// Connections that it keeps.
 const KEPT: u32 = 10;
@@ -31,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
     pub(crate) most: Duration,
+    /// When the slowest began.
+    pub(crate) slowest: Duration,
 }
 
 impl FromStr for Seen {
@@ -38,7 +41,7 @@ impl FromStr for Seen {
 
     fn from_str(line: &str) -> Result<Self> {
         let numbers: Vec<u64> = line.split(' ').flat_map(str::parse).collect();
-        let [requests, errors, p50, p99, most] = numbers[..] else {
+        let [requests, errors, p50, p99, most, slowest] = numbers[..] else {
             return Err(format!("not what a client saw: {line}").into());
         };
         Ok(Self {
@@ -47,6 +50,7 @@ impl FromStr for Seen {
             p50: Duration::from_nanos(p50),
             p99: Duration::from_nanos(p99),
             most: Duration::from_nanos(most),
+            slowest: Duration::from_nanos(slowest),
         })
     }
 }
@@ -79,10 +83,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     times.sort_unstable();
     let nanos = |share: usize| {
         let at = (times.len() * share / 1000).min(times.len().saturating_sub(1));
-        times.get(at).map_or(0, Duration::as_nanos)
+        times.get(at).map_or(0, |(took, _)| took.as_nanos())
     };
+    let slowest = times.last().map_or(0, |(_, begun)| begun.as_nanos());
     println!(
-        "{} {errors} {} {} {}",
+        "{} {errors} {} {} {} {slowest}",
         times.len() + errors,
         nanos(500),
         nanos(990),
@@ -91,12 +96,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// What each request took, and when it began; and how many failed.
 async fn ask(
     to: SocketAddr,
     mut kept: Option<TcpStream>,
     (at, opens): (u32, bool),
     end: Instant,
-) -> (Vec<Duration>, usize) {
+) -> (Vec<(Duration, Duration)>, usize) {
     let (mut times, mut errors, mut count) = (Vec::new(), 0, at);
     let mut other = None;
     tokio::time::sleep(PAUSE * at / KEPT).await;
@@ -107,10 +113,10 @@ async fn ask(
         // What it keeps stays, so that it is served whoever takes all other places.
         let is_new = opens && count.is_multiple_of(NEW);
         let of = if is_new { &mut other } else { &mut kept };
-        let begun = Instant::now();
+        let (begun, when) = (Instant::now(), now().unwrap_or_default());
         match timeout(PATIENCE, exchange(to, of.take())).await {
             Ok(Ok(stream)) => {
-                times.push(begun.elapsed());
+                times.push((begun.elapsed(), when));
                 *of = (!is_new).then_some(stream);
             }
             Ok(Err(_)) | Err(_) => errors += 1,

@@ -112,7 +112,7 @@ fn children(pid: Pid) -> Vec<Pid> {
 pub(crate) struct Role {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    _process: Process,
+    process: Process,
 }
 
 impl Role {
@@ -135,8 +135,14 @@ impl Role {
         Ok(Self {
             input,
             output,
-            _process: process,
+            process,
         })
+    }
+
+    /// The id of its process.
+    #[allow(dead_code, reason = "shared with what does not ask for it")]
+    pub(crate) fn pid(&self) -> Pid {
+        self.process.pid()
     }
 
     /// Waits for its next line.

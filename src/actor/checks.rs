@@ -22,6 +22,7 @@ use crate::config::{EventFormat, HealthCheck, HostAddress};
 use crate::name::ClusterName;
 use crate::supervise::{Policy, Strategy};
 use crate::telemetry::access_log::Log;
+use crate::upstream::Book;
 
 /// The subtree gives up, and starts afresh, when its children fail so often.
 const POLICY: Policy = Policy {
@@ -42,6 +43,8 @@ pub(super) struct Means {
     pub clusters: Slot<clusters::Handle>,
     /// Whom to tell of results.
     pub logger: Slot<logger::Handle>,
+    /// Where names of hosts lead.
+    pub book: Book,
     /// Where exits and restarts are written.
     pub log: slog::Logger,
 }

@@ -372,8 +372,13 @@ async fn reach(
         let settings = &picked.settings;
         let permit = setting.pools.permit(settings, &picked.limits).await;
         let permit = permit.ok_or(Unreached::Overflow)?;
-        let address = picked.lease.address();
-        let connected = upstream::connect(address, settings.connect_timeout, settings.mark).await;
+        let connected = upstream::connect(
+            picked.lease.address(),
+            settings.connect_timeout,
+            settings.mark,
+            setting.pools.book(),
+        )
+        .await;
         judge(setting, &picked, &connected);
         let Picked {
             lease, settings, ..

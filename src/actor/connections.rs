@@ -128,6 +128,8 @@ impl Watch {
         if bell.rests() {
             self.progress.quiet.set(self.quiet);
             bell.ring_to_leave();
+        } else {
+            bell.ring_to_look();
         }
         None
     }

@@ -18,7 +18,7 @@ use crate::actor::setting::{Numbers, Setting};
 use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
 use crate::telemetry::access_log::WorkerLines;
-use crate::upstream::{Neighbours, Pools, Trunks};
+use crate::upstream::{Book, Neighbours, Pools, Trunks};
 
 /// The hall of one worker's thread.
 #[derive(Clone, Default)]
@@ -69,9 +69,11 @@ impl Hall {
         self.0.pools.poll_keep(cx)
     }
 
-    /// Lets the worker's pool and those of the others make room for one another.
-    pub(super) fn join(&self, neighbours: &Neighbours) {
+    /// Lets the worker's pool and those of the others make room for one another, and read one book.
+    pub(super) fn join(&self, neighbours: &Neighbours, book: &Book) {
         self.0.pools.join(neighbours);
+        self.0.pools.read(book);
+        self.0.trunks.read(book);
     }
 
     fn resume(&self, parked: Parked) {

@@ -113,7 +113,8 @@ impl Duty {
         CheckCounters::count(&counters.attempt);
         let mark = self.check.current.load().settings.mark;
         let begun = Instant::now();
-        let answer = probe(address, mark, &self.check.settings).await;
+        let book = &self.checks.means().book;
+        let answer = probe(address, mark, &self.check.settings, book).await;
         drop(permit);
         self.conclude(&due, answer, begun.elapsed(), &counters)
             .await;

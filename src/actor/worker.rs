@@ -28,7 +28,7 @@ use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{self, ChildSpec, Life, View, run};
 use crate::name::ClusterName;
 use crate::supervise::{Policy, Strategy};
-use crate::upstream::Neighbours;
+use crate::upstream::{Book, Neighbours};
 
 /// A worker gives up, and starts afresh, when its children fail so often.
 const POLICY: Policy = Policy {
@@ -51,6 +51,8 @@ pub(super) struct Orders {
     pub clusters: Slot<clusters::Handle>,
     /// The pools of all workers.
     pub neighbours: Neighbours,
+    /// Where names of hosts lead.
+    pub book: Book,
     /// The listeners there are.
     pub board: Board,
     /// The routes there are.
@@ -80,7 +82,7 @@ pub(super) fn start(orders: &Orders, hall: Hall, slot: &Slot<Handle>) -> (View, 
         gone: Rc::default(),
         turn: Rc::new(tokio::sync::Mutex::new(())),
     };
-    crew.hall.join(&orders.neighbours);
+    crew.hall.join(&orders.neighbours, &orders.book);
     let (roster, door) = (crew.clone(), slot.clone());
     let roster = ChildSpec::permanent("roster", move || Roster::start(roster.clone(), &door));
     let (clusters, posts) = (orders.shelf.all(), orders.board.posts());

@@ -34,7 +34,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// A connection that was accepted.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The connection, registered with this worker.
+    /// The connection.
     pub stream: Stream,
     /// Who called; `None` over a unix socket.
     pub peer: Option<SocketAddr>,
@@ -212,7 +212,7 @@ impl Acceptor {
         let peer = peer.as_socket();
         // It has inherited `TCP_NODELAY`.
         let stream = match peer {
-            Some(_) => Stream::tcp(socket)?,
+            Some(_) => Stream::accepted_tcp(socket),
             None => Stream::new(socket)?,
         };
         Ok(Accepted { stream, peer })

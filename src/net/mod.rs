@@ -28,7 +28,7 @@ pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slac
 pub use scratch::with_scratch;
 #[cfg(any(test, feature = "fault-injection"))]
 pub use step::{Fault, Step, arm};
-pub use stream::{Asleep, Stream, Word};
+pub use stream::{Asleep, Sequel, Stream, Word};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,36 +1,42 @@
 //! A connected stream socket, TCP or unix.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, splice};
-use nix::sys::socket::{MsgFlags, recv, send, sendmsg};
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-use super::Pipe;
 use super::original::original_destination;
 
 mod asleep;
+mod sending;
+mod splicing;
 
 pub use asleep::Asleep;
+pub use sending::Sequel;
 
-/// A connected stream socket, TCP or unix, registered with the worker that made it.
+/// A connected stream socket, TCP or unix, that belongs to the worker that made it.
 ///
 /// One type for both families, so that a relay is one, and a descriptor can be spliced or handed
 /// over. Events are edge-triggered: a call that moves less than it could proves the socket empty
 /// or full, so the next one waits for an event instead of asking the kernel again.
+///
+/// One that was just accepted is unknown to the reactor until something is waited for: a peer whose
+/// request is there, and who wants one answer, costs neither the two calls nor any wake-up.
 #[derive(Debug)]
 pub struct Stream {
-    io: AsyncFd<OwnedFd>,
+    /// Its place in the reactor, which is given back before the socket is closed.
+    watch: OnceCell<AsyncFd<RawFd>>,
+    socket: OwnedFd,
     kind: Cell<Kind>,
     reading: Cell<Reading>,
 }
@@ -51,6 +57,8 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Open,
+    /// Nothing was left when it was last read, and no reactor tells of more yet.
+    Emptied,
     /// The last byte has been read; asking again would only tell of the end.
     Ended,
 }
@@ -67,7 +75,7 @@ pub enum Word {
 }
 
 impl Stream {
-    /// Takes a connected, non-blocking stream socket.
+    /// Takes a connected, non-blocking stream socket, and registers it with this worker.
     ///
     /// # Errors
     ///
@@ -80,20 +88,14 @@ impl Stream {
         Self::of(socket, Kind::Any)
     }
 
-    /// As [`new`](Self::new), of a TCP socket with `TCP_NODELAY`: some calls can be spared.
-    ///
-    /// # Errors
-    ///
-    /// As [`new`](Self::new).
-    ///
-    /// # Panics
-    ///
-    /// As [`new`](Self::new).
-    pub fn tcp(socket: OwnedFd) -> io::Result<Self> {
-        Self::of(socket, Kind::Prompt)
+    /// Takes a TCP socket with `TCP_NODELAY` that was just accepted: most often its peer has said
+    /// something already. It is registered once anything is waited for.
+    #[must_use]
+    pub fn accepted_tcp(socket: OwnedFd) -> Self {
+        Self::unwatched(socket, Kind::Prompt)
     }
 
-    /// As [`tcp`](Self::tcp), of a socket over which nothing was sent: it gets its `TCP_NODELAY`
+    /// As [`new`](Self::new), of a TCP socket over which nothing was sent: it gets its `TCP_NODELAY`
     /// before the second send, which the first does not need.
     ///
     /// # Errors
@@ -108,24 +110,47 @@ impl Stream {
     }
 
     fn of(socket: OwnedFd, kind: Kind) -> io::Result<Self> {
-        Ok(Self {
-            io: register(socket)?,
+        let stream = Self::unwatched(socket, kind);
+        stream.watch()?;
+        Ok(stream)
+    }
+
+    fn unwatched(socket: OwnedFd, kind: Kind) -> Self {
+        Self {
+            watch: OnceCell::new(),
+            socket,
             kind: Cell::new(kind),
             reading: Cell::new(Reading::Open),
-        })
+        }
+    }
+
+    /// Whether the reactor knows of it.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.watch.get().is_some()
+    }
+
+    /// Its place in the reactor, taken now if it has none.
+    fn watch(&self) -> io::Result<&AsyncFd<RawFd>> {
+        if let Some(watch) = self.watch.get() {
+            return Ok(watch);
+        }
+        let watch = register(self.socket.as_raw_fd())?;
+        Ok(self.watch.get_or_init(|| watch))
     }
 
     /// Where the connection was meant to go that the kernel redirected here; `None` when it was not.
     #[must_use]
     pub fn original_destination(&self) -> Option<SocketAddr> {
-        original_destination(self.io.as_fd())
+        original_destination(self.socket.as_fd())
     }
 
     /// The socket without its registration, as another worker or process would take it.
     #[must_use]
     pub fn into_socket(self) -> OwnedFd {
         self.hasten();
-        self.io.into_inner()
+        drop(self.watch);
+        self.socket
     }
 
     /// Receives what is there, at most a whole buffer; 0 is the end of the peer's stream.
@@ -133,16 +158,27 @@ impl Stream {
         if self.reading.get() == Reading::Ended {
             return Poll::Ready(Ok(0));
         }
-        let fd = self.io.as_raw_fd();
+        let fd = self.socket.as_raw_fd();
+        if !self.is_watched()
+            && self.reading.get() == Reading::Open
+            && let Some(result) = at_once(|| recv(fd, buffer, MsgFlags::empty()))
+        {
+            if result.as_ref().is_ok_and(|&n| 0 < n && n < buffer.len()) {
+                self.reading.set(Reading::Emptied);
+            }
+            return Poll::Ready(result);
+        }
+        let watch = self.watch()?;
         loop {
-            let mut guard = ready!(self.io.poll_read_ready(cx))?;
+            let mut guard = ready!(watch.poll_read_ready(cx))?;
             let told = guard.ready();
             let result = recv(fd, buffer, MsgFlags::empty());
             // 0 is no proof of emptiness that anyone waits on: the stream has ended. And a read
             // stops short at urgent data.
             let emptied = |&n: &usize| 0 < n && n < buffer.len() && !self.is_urgent();
             // What is told of the peer's last word before the socket is emptied stays so.
-            if told.is_read_closed() && result.as_ref().is_ok_and(emptied) && self.ends_well() {
+            if told.is_read_closed() && result.as_ref().is_ok_and(emptied) && self.ends_well(watch)
+            {
                 self.reading.set(Reading::Ended);
             }
             if let Some(result) = settle(result, &mut guard, emptied) {
@@ -154,53 +190,20 @@ impl Stream {
     /// Whether the end that was told is the end of the stream: no reset, and no more to read.
     ///
     /// A unix socket's read stops short at descriptors that are sent along, too.
-    fn ends_well(&self) -> bool {
-        self.kind.get() != Kind::Any && self.io.try_io(Interest::ERROR, |_| Ok(())).is_err()
-    }
-
-    /// Sends what the socket takes of `bytes`, at least one byte.
-    pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.before_send();
-        let fd = self.io.as_raw_fd();
-        loop {
-            let mut guard = ready!(self.io.poll_write_ready(cx))?;
-            let result = send(fd, bytes, MsgFlags::MSG_NOSIGNAL);
-            if let Some(result) = settle(result, &mut guard, |&n| n < bytes.len()) {
-                self.after_send(&result);
-                return Poll::Ready(result);
-            }
-        }
-    }
-
-    /// Sends what the socket takes of these, one behind the other, in one call; at least one byte.
-    pub fn poll_send_all(
-        &self,
-        cx: &mut Context<'_>,
-        parts: [&[u8]; 3],
-    ) -> Poll<io::Result<usize>> {
-        self.before_send();
-        let fd = self.io.as_raw_fd();
-        let all: usize = parts.iter().map(|part| part.len()).sum();
-        let parts = parts.map(IoSlice::new);
-        loop {
-            let mut guard = ready!(self.io.poll_write_ready(cx))?;
-            let result = sendmsg::<()>(fd, &parts, &[], MsgFlags::MSG_NOSIGNAL, None);
-            if let Some(result) = settle(result, &mut guard, |&n| n < all) {
-                self.after_send(&result);
-                return Poll::Ready(result);
-            }
-        }
+    fn ends_well(&self, watch: &AsyncFd<RawFd>) -> bool {
+        self.kind.get() != Kind::Any && watch.try_io(Interest::ERROR, |_| Ok(())).is_err()
     }
 
     /// Waits until the peer says anything: bytes, or that it is gone. Reads nothing, and asks the
     /// kernel nothing.
     pub fn poll_word(&self, cx: &mut Context<'_>) -> Poll<io::Result<Word>> {
-        let ready = ready!(self.io.poll_read_ready(cx))?.ready();
+        let watch = self.watch()?;
+        let ready = ready!(watch.poll_read_ready(cx))?.ready();
         if !ready.is_read_closed() {
             return Poll::Ready(Ok(Word::More));
         }
         // A reset closes both directions, the end of the peer's stream only one.
-        let is_gone = match self.io.poll_write_ready(cx) {
+        let is_gone = match watch.poll_write_ready(cx) {
             Poll::Ready(Ok(guard)) => guard.ready().is_write_closed(),
             Poll::Ready(Err(_)) => true,
             Poll::Pending => false,
@@ -208,72 +211,15 @@ impl Stream {
         Poll::Ready(Ok(if is_gone { Word::Gone } else { Word::Ended }))
     }
 
-    fn before_send(&self) {
-        if self.kind.get() == Kind::SentOnce {
-            self.hasten();
-        }
-    }
-
-    fn after_send(&self, result: &io::Result<usize>) {
-        if self.kind.get() == Kind::Unsent && result.is_ok() {
-            self.kind.set(Kind::SentOnce);
-        }
-    }
-
-    /// Has small pieces sent at once from now on.
-    ///
-    /// Linux holds a piece back only while a small one before it is not acknowledged, so the first
-    /// send of a connection goes out whole whatever is set.
-    fn hasten(&self) {
-        if matches!(self.kind.get(), Kind::Unsent | Kind::SentOnce) {
-            self.kind.set(Kind::Prompt);
-            // A connection that is gone refuses; the next call tells why.
-            let _ = SockRef::from(&self.io).set_tcp_nodelay(true);
-        }
-    }
-
-    /// Receives into a pipe within the kernel; 0 is the end of the peer's stream.
-    ///
-    /// The pipe must be empty: a full one could not be told from an empty socket.
-    pub fn poll_splice_from(
-        &self,
-        cx: &mut Context<'_>,
-        pipe: &mut Pipe,
-    ) -> Poll<io::Result<usize>> {
-        debug_assert!(pipe.is_empty(), "only the socket may be what blocks");
-        if self.reading.get() == Reading::Ended {
-            return Poll::Ready(Ok(0));
-        }
-        loop {
-            let mut guard = ready!(self.io.poll_read_ready(cx))?;
-            let result = splice(&self.io, None, pipe.writer(), None, pipe.capacity(), SPLICE);
-            // However little came, the pipe's slots may be what ended the call.
-            if let Some(result) = settle(result, &mut guard, |_| false) {
-                return Poll::Ready(result.inspect(|&n| pipe.filled(n)));
-            }
-        }
-    }
-
-    /// Sends what the socket takes out of a pipe that is not empty.
-    pub fn poll_splice_to(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
-        debug_assert!(!pipe.is_empty(), "only the socket may be what blocks");
-        self.before_send();
-        loop {
-            let mut guard = ready!(self.io.poll_write_ready(cx))?;
-            let result = splice(pipe.reader(), None, &self.io, None, pipe.len(), SPLICE);
-            if let Some(result) = settle(result, &mut guard, |_| false) {
-                self.after_send(&result);
-                return Poll::Ready(result.inspect(|&n| pipe.drained(n)));
-            }
-        }
-    }
-
     /// Whether the peer has sent urgent data, which may not be spliced. Once so, always so.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         // The first look is cheap, but the end of the peer's stream passes it, too.
-        let told = || self.io.ready(Interest::PRIORITY).now_or_never();
-        self.io.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
+        let Some(watch) = self.watch.get() else {
+            return false;
+        };
+        let told = || watch.ready(Interest::PRIORITY).now_or_never();
+        watch.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
             && told().is_none_or(|told| told.is_ok_and(|guard| guard.ready().is_priority()))
     }
 
@@ -281,7 +227,7 @@ impl Stream {
     /// of them yet.
     #[must_use]
     pub fn has_unread(&self) -> bool {
-        has_unread(&self.io)
+        has_unread(&self.socket)
     }
 
     /// Bytes that were sent and that the peer has not acknowledged; 0 where that is not known.
@@ -290,7 +236,7 @@ impl Stream {
     pub fn unacknowledged(&self) -> u64 {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the descriptor is open, and the call writes one integer to a place that has it.
-        let asked = unsafe { libc::ioctl(self.io.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        let asked = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
         match asked {
             0 => u64::try_from(bytes).unwrap_or(0),
             _ => 0,
@@ -301,18 +247,21 @@ impl Stream {
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.reading.get() == Reading::Ended
-            || recv(self.io.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK) == Ok(0)
+            || recv(self.socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK) == Ok(0)
     }
 
     /// Whether the peer, as far as is known, has neither sent anything unread nor closed.
     ///
-    /// It costs no system call where the last receive has emptied the socket and nothing has come
-    /// since; otherwise one, which takes nothing out.
+    /// It costs no system call where the last receive has emptied the socket and the reactor has
+    /// told of nothing since; otherwise one, which takes nothing out.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         // A receive of a whole buffer leaves the socket marked as readable, empty or not.
-        let look = |io: &OwnedFd| Ok(recv(io.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK)?);
-        let seen = self.io.try_io(Interest::READABLE, look);
+        let look = |&fd: &RawFd| Ok(recv(fd, &mut [0], MsgFlags::MSG_PEEK)?);
+        let seen = match self.watch.get() {
+            Some(watch) => watch.try_io(Interest::READABLE, look),
+            None => look(&self.socket.as_raw_fd()),
+        };
         seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -322,8 +271,9 @@ impl Stream {
     ///
     /// Why it failed.
     pub async fn connected(&self) -> io::Result<()> {
+        let watch = self.watch()?;
         let closed = poll_fn(|cx| {
-            let ready = ready!(self.io.poll_write_ready(cx))?.ready();
+            let ready = ready!(watch.poll_write_ready(cx))?.ready();
             Poll::Ready(io::Result::Ok(ready.is_write_closed()))
         });
         // Only a socket that failed is closed for writing; the others need not be asked.
@@ -339,14 +289,20 @@ impl Stream {
     ///
     /// When the connection is already gone.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        SockRef::from(&self.io).shutdown(Shutdown::Write)
+        SockRef::from(&self.socket).shutdown(Shutdown::Write)
+    }
+
+    /// Tells the peer that nothing more will come, as [`shutdown_write`](Self::shutdown_write); it
+    /// may be gone.
+    pub fn end(&self) {
+        let _gone = self.shutdown_write();
     }
 
     /// Makes closing a reset: the peer sees that the connection was cut, not finished. Bytes that
     /// are not yet sent are lost.
     pub fn reset_on_close(&self) {
         // A socket that refuses is closed all the same.
-        let _ = SockRef::from(&self.io).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 
     /// The error that the socket holds, which is thereby cleared.
@@ -355,7 +311,7 @@ impl Stream {
     ///
     /// That error.
     pub fn take_error(&self) -> io::Result<()> {
-        match SockRef::from(&self.io).take_error()? {
+        match SockRef::from(&self.socket).take_error()? {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -367,7 +323,7 @@ impl Stream {
     ///
     /// When the system refuses.
     pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(SockRef::from(&self.io).local_addr()?.as_socket())
+        Ok(SockRef::from(&self.socket).local_addr()?.as_socket())
     }
 
     /// The address of the peer; `None` for a unix socket.
@@ -376,13 +332,13 @@ impl Stream {
     ///
     /// When the connection is gone.
     pub fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(SockRef::from(&self.io).peer_addr()?.as_socket())
+        Ok(SockRef::from(&self.socket).peer_addr()?.as_socket())
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -391,13 +347,11 @@ fn has_unread(socket: &impl AsFd) -> bool {
     recv(fd, &mut [0], MsgFlags::MSG_PEEK).is_ok_and(|peeked| peeked > 0)
 }
 
-const SPLICE: SpliceFFlags = SpliceFFlags::SPLICE_F_MOVE.union(SpliceFFlags::SPLICE_F_NONBLOCK);
-
 /// What a call's result says about readiness, which is cleared when there is none left; `None`
 /// says to wait and call again.
 fn settle(
     result: nix::Result<usize>,
-    guard: &mut AsyncFdReadyGuard<'_, OwnedFd>,
+    guard: &mut AsyncFdReadyGuard<'_, RawFd>,
     exhausted: impl FnOnce(&usize) -> bool,
 ) -> Option<io::Result<usize>> {
     match result {
@@ -416,11 +370,25 @@ fn settle(
     }
 }
 
+/// What a call says that is made before anything is waited for; `None` when there is something to
+/// wait for.
+fn at_once(mut call: impl FnMut() -> nix::Result<usize>) -> Option<io::Result<usize>> {
+    loop {
+        match call() {
+            Ok(n) => return Some(Ok(n)),
+            Err(Errno::EAGAIN) => return None,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Some(Err(error.into())),
+        }
+    }
+}
+
 /// Registers a descriptor for reading, writing, and word of urgent data.
 #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+fn register(socket: RawFd) -> io::Result<AsyncFd<RawFd>> {
     let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
-    // SAFETY: the `OwnedFd` is open, moves into the `AsyncFd`, and is not replaced while there.
+    // SAFETY: it is the descriptor of a `Stream`, which closes it after this is dropped, and never
+    // replaces it.
     unsafe { AsyncFd::register_with_interest(socket, interest) }
         .map_err(|refused| refused.into_parts().1)
 }

@@ -10,24 +10,47 @@ use std::task::Waker;
 #[derive(Debug, Default)]
 pub struct Bell {
     waker: RefCell<Option<Waker>>,
-    rests: Cell<bool>,
+    state: Cell<State>,
     leaves: Cell<bool>,
+    looks: Cell<bool>,
     has_left: Cell<bool>,
+}
+
+/// What a connection does, as far as whoever rings has to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Busy,
+    /// It waits for an answer, and would not notice if its peer left.
+    Blind,
+    Rests,
 }
 
 impl Bell {
     /// Whether the connection rests.
     #[must_use]
     pub fn rests(&self) -> bool {
-        self.rests.get()
+        self.state.get() == State::Rests
     }
 
     /// Has the connection look around, if it rests.
     pub fn ring(&self) {
-        if self.rests.get()
-            && let Some(waker) = &*self.waker.borrow()
-        {
+        if self.rests() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
+        }
+    }
+
+    /// Has a connection look whether its peer is still there, if it does not do so by itself.
+    pub fn ring_to_look(&self) {
+        if self.state.get() == State::Blind {
+            self.looks.set(true);
+            self.wake();
         }
     }
 
@@ -51,20 +74,34 @@ impl Bell {
     /// The connection rests, and wants to be called by `waker`; whether it is to leave.
     pub(super) fn rest(&self, waker: &Waker) -> bool {
         if self.leaves.take() {
-            self.rests.set(false);
+            self.state.set(State::Busy);
             return true;
         }
-        self.rests.set(true);
+        self.state.set(State::Rests);
+        self.remember(waker);
+        false
+    }
+
+    /// The connection waits for an answer and would rather not look at its peer; whether it is to,
+    /// since the answer takes its time. Else it is called by `waker` when it is.
+    pub(super) fn has_to_look(&self, waker: &Waker) -> bool {
+        if !self.looks.get() {
+            self.state.set(State::Blind);
+            self.remember(waker);
+        }
+        self.looks.get()
+    }
+
+    fn remember(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
-        false
     }
 
     /// The connection rests no more.
     pub(super) fn rise(&self) {
-        self.rests.set(false);
+        self.state.set(State::Busy);
         self.leaves.set(false);
     }
 }

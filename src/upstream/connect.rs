@@ -3,15 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::config::{Address, HostAddress};
 use crate::net::Stream;
+
+use super::Book;
 
 /// Why a host could not be connected to.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,7 @@ impl From<io::Error> for ConnectError {
 
 /// Connects to a host within `deadline`, name resolution included.
 ///
-/// Of a name's addresses the first that accepts is taken. `mark` is the socket's `SO_MARK`. The
+/// `book` says where names lead; of a name's addresses the first that accepts is taken. `mark` is the socket's `SO_MARK`. The
 /// connection is registered with the worker that calls this, and sends small pieces at once.
 ///
 /// # Errors
@@ -87,6 +89,7 @@ pub async fn connect(
     address: &HostAddress,
     deadline: Duration,
     mark: Option<u32>,
+    book: &Book,
 ) -> Result<Stream, ConnectError> {
     let connected = async {
         // What the calls need is not kept while waiting: many connections may wait at once.
@@ -94,7 +97,7 @@ pub async fn connect(
             HostAddress::Socket(Address::Tcp(address)) => begin_tcp(*address, mark)?,
             HostAddress::Socket(Address::Unix(path)) => begin_unix(path)?,
             HostAddress::Name(name, port) => {
-                return Box::pin(connect_name(name, *port, mark)).await;
+                return Box::pin(connect_name(name, *port, mark, book)).await;
             }
         };
         begun.connected().await?;
@@ -105,12 +108,18 @@ pub async fn connect(
         .unwrap_or(Err(ConnectError::TimedOut(deadline)))
 }
 
-async fn connect_name(name: &str, port: u16, mark: Option<u32>) -> Result<Stream, ConnectError> {
-    let addresses = lookup_host((name, port))
-        .await
-        .map_err(ConnectError::Unresolved)?;
-    let mut last = ConnectError::Unresolved(io::Error::other("no address"));
-    for address in addresses {
+async fn connect_name(
+    name: &str,
+    port: u16,
+    mark: Option<u32>,
+    book: &Book,
+) -> Result<Stream, ConnectError> {
+    let unresolved = |why: Arc<str>| ConnectError::Unresolved(io::Error::other(&*why));
+    let addresses = book.addresses(name).await.map_err(unresolved)?;
+    let mut last = unresolved("no address".into());
+    for &address in &*addresses {
+        let mut address = address;
+        address.set_port(port);
         match connect_tcp(address, mark).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
@@ -166,7 +175,9 @@ mod tests {
     async fn a_tcp_host_is_connected_to_and_nothing_is_delayed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stream = connect(&tcp(address), DEADLINE, None).await.unwrap();
+        let stream = connect(&tcp(address), DEADLINE, None, &Book::default())
+            .await
+            .unwrap();
         assert_eq!(stream.peer_address().unwrap(), Some(address));
         let socket = stream.into_socket();
         assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
@@ -178,7 +189,9 @@ mod tests {
         let path = directory.path().join("origin.sock");
         let _listener = UnixListener::bind(&path).unwrap();
         let host = HostAddress::Socket(Address::Unix(path));
-        let stream = connect(&host, DEADLINE, None).await.unwrap();
+        let stream = connect(&host, DEADLINE, None, &Book::default())
+            .await
+            .unwrap();
         assert_eq!(stream.peer_address().unwrap(), None);
     }
 
@@ -187,7 +200,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let host = HostAddress::Name("localhost".into(), port);
-        connect(&host, DEADLINE, None).await.unwrap();
+        connect(&host, DEADLINE, None, &Book::default())
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -195,11 +210,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = connect(&tcp(address), DEADLINE, None).await.unwrap_err();
+        let error = connect(&tcp(address), DEADLINE, None, &Book::default())
+            .await
+            .unwrap_err();
         assert!(matches!(error, ConnectError::Refused), "{error:?}");
 
         let missing = HostAddress::Socket(Address::Unix("/nowhere/origin.sock".into()));
-        let error = connect(&missing, DEADLINE, None).await.unwrap_err();
+        let error = connect(&missing, DEADLINE, None, &Book::default())
+            .await
+            .unwrap_err();
         assert!(matches!(error, ConnectError::Refused), "{error:?}");
     }
 
@@ -211,10 +230,14 @@ mod tests {
             .unwrap();
         full.listen(0).unwrap();
         let address = full.local_addr().unwrap().as_socket().unwrap();
-        let _first = connect(&tcp(address), DEADLINE, None).await.unwrap();
+        let _first = connect(&tcp(address), DEADLINE, None, &Book::default())
+            .await
+            .unwrap();
 
         tokio::time::pause();
-        let error = connect(&tcp(address), DEADLINE, None).await.unwrap_err();
+        let error = connect(&tcp(address), DEADLINE, None, &Book::default())
+            .await
+            .unwrap_err();
 
         assert!(
             matches!(error, ConnectError::TimedOut(DEADLINE)),

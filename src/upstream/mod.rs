@@ -1,5 +1,6 @@
 //! Connections to hosts, and probes of them.
 
+mod book;
 mod connect;
 mod dns;
 mod hosts;
@@ -10,6 +11,7 @@ mod probe;
 mod trunk;
 mod trunks;
 
+pub use book::{Book, LookUp, by_the_system};
 pub use connect::{ConnectError, connect};
 pub use dns::look_up;
 pub use hosts::{Hosts, PickError, Picked, note};

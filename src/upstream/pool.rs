@@ -16,7 +16,7 @@ use crate::config;
 use crate::net::Stream;
 
 use super::neighbours::{Neighbours, Plea};
-use super::{ConnectError, connect};
+use super::{Book, ConnectError, connect};
 
 /// Idle connections that are kept for one host; of more than these the oldest is closed.
 const MOST_IDLE: usize = if cfg!(test) { 8 } else { 1024 };
@@ -39,6 +39,8 @@ struct Kept {
     count: Arc<AtomicUsize>,
     /// Where others may be asked to make room.
     circle: OnceCell<Neighbours>,
+    /// Where names lead.
+    book: OnceCell<Book>,
     /// What they ask.
     pleas: RefCell<Option<mpsc::Receiver<Plea>>>,
     /// Whoever is told when an idle connection says anything.
@@ -105,7 +107,13 @@ impl Pools {
         let permit = self.permit(settings, limits).await;
         let permit = permit.ok_or(PoolError::Overflow)?;
         let lease = Lease::new(Arc::clone(host), Work::Connection);
-        let connected = connect(host.address(), settings.connect_timeout, settings.mark).await;
+        let connected = connect(
+            host.address(),
+            settings.connect_timeout,
+            settings.mark,
+            self.book(),
+        )
+        .await;
         let stream = connected.inspect_err(|error| {
             if !matches!(error, ConnectError::Exhausted(_)) {
                 host.load().count_connect_failure();
@@ -202,6 +210,17 @@ impl Pools {
         });
         let left = self.0.idle.borrow().values().map(VecDeque::len).sum();
         self.counted(|_| left);
+    }
+
+    /// Has names lead where this book says. The first book is the only one.
+    pub fn read(&self, book: &Book) {
+        self.0.book.get_or_init(|| book.clone());
+    }
+
+    /// Where names lead.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        self.0.book.get_or_init(Book::default)
     }
 
     /// Takes a place among the pools of the other workers. It answers them while it is

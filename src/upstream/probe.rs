@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{ConnectError, connect};
+use super::{Book, ConnectError, connect};
 use crate::config::{Address, HealthCheck, HostAddress, HttpProbe, Probe};
 use crate::net::{Stream, with_scratch};
 use crate::protocol::http1::{
@@ -58,25 +58,30 @@ pub enum Finding {
     Unknown,
 }
 
-/// Asks a host of a cluster whose upstream sockets bear `mark`. It takes no longer than the check's
+/// Asks a host of a cluster whose upstream sockets bear `mark`; `book` says where its name leads. It takes no longer than the check's
 /// timeout.
 ///
 /// # Cancel safety
 ///
 /// Safe: dropping the future closes what it opened.
-pub async fn probe(address: &HostAddress, mark: Option<u32>, check: &HealthCheck) -> Answer {
+pub async fn probe(
+    address: &HostAddress,
+    mark: Option<u32>,
+    check: &HealthCheck,
+    book: &Book,
+) -> Answer {
     let asked = async {
         match &check.probe {
             Probe::Tcp { port } => {
                 let address = with_port(address, *port);
                 // Whoever asks for a connection has a deadline: that of the whole.
-                let connected = connect(&address, check.timeout, mark).await;
+                let connected = connect(&address, check.timeout, mark, book).await;
                 connected
                     .map(|_| "connected".to_owned())
                     .map_err(Trouble::from)
             }
             Probe::Http(http) => {
-                let asked = ask(address, mark, check.timeout, http);
+                let asked = ask(address, (mark, book), check.timeout, http);
                 let asked = timeout(http.timeout, asked).await;
                 asked.unwrap_or_else(|_| {
                     let within = in_words(http.timeout);
@@ -170,7 +175,7 @@ struct Request<'a> {
 /// Asks, and goes where the host sends it, as long as that is the host itself.
 async fn ask(
     address: &HostAddress,
-    mark: Option<u32>,
+    (mark, book): (Option<u32>, &Book),
     within: Duration,
     http: &HttpProbe,
 ) -> Result<String, Trouble> {
@@ -183,7 +188,7 @@ async fn ask(
     };
     let mut response = Response::default();
     for _ in 0..=MOST_REDIRECTS {
-        let stream = connect(&address, within, mark).await?;
+        let stream = connect(&address, within, mark, book).await?;
         exchange(&stream, &request, &mut response).await?;
         let status = response.status;
         if http.codes.iter().any(|codes| codes.contains(&status)) {

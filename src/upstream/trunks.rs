@@ -18,7 +18,7 @@ use crate::protocol::rpc::{Codec, Inbox};
 
 use super::pool::{identity, next_id};
 use super::trunk::{End, State, Trunk};
-use super::{ConnectError, connect};
+use super::{Book, ConnectError, connect};
 
 /// How often a connection is read before others get their turn.
 const READS: usize = 4;
@@ -32,6 +32,8 @@ pub struct Trunks(Rc<RefCell<All>>);
 
 #[derive(Default)]
 struct All {
+    /// Where names lead; the first book is the only one.
+    book: Option<Book>,
     /// Those that take requests, or did when they were last looked for; by place among those of
     /// their host.
     open: HashMap<Key, Vec<Option<Trunk>>, foldhash::fast::RandomState>,
@@ -46,6 +48,12 @@ type Key = (usize, &'static str);
 pub type Driver = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Trunks {
+    /// Has names lead where this book says. The first book is the only one.
+    pub fn read(&self, book: &Book) {
+        let known = &mut self.0.borrow_mut().book;
+        known.get_or_insert_with(|| book.clone());
+    }
+
     /// A connection to `host`: of those that there may be, the one whose turn it is. It may still be
     /// opening. When it was not there, it is driven by the future that comes with it.
     ///
@@ -64,7 +72,11 @@ impl Trunks {
         };
         let place = usize::try_from(turn % places).unwrap_or(0);
         let mut all = self.0.borrow_mut();
-        let All { open, leaving } = &mut *all;
+        let All {
+            book,
+            open,
+            leaving,
+        } = &mut *all;
         let row = open
             .entry((identity(host), spoken.codec.name()))
             .or_default();
@@ -89,7 +101,8 @@ impl Trunks {
             now(),
         );
         row[place] = Some(trunk.clone());
-        let driver = Box::pin(drive(trunk.clone(), Arc::clone(settings)));
+        let book = book.get_or_insert_default().clone();
+        let driver = Box::pin(drive(trunk.clone(), Arc::clone(settings), book));
         (trunk, Some(driver))
     }
 
@@ -98,7 +111,7 @@ impl Trunks {
     pub fn sweep(&self) {
         let now = now();
         let mut all = self.0.borrow_mut();
-        let All { open, leaving } = &mut *all;
+        let All { open, leaving, .. } = &mut *all;
         open.retain(|_, row| {
             for place in &mut *row {
                 if place.as_ref().is_some_and(|one| !one.takes_requests()) {
@@ -160,12 +173,12 @@ impl Drop for Ends {
     }
 }
 
-async fn drive(trunk: Trunk, settings: Arc<config::Cluster>) {
+async fn drive(trunk: Trunk, settings: Arc<config::Cluster>, book: Book) {
     let ends = Ends(trunk);
     let trunk = &ends.0;
     let mut alarm = Alarm::default();
     trunk.expires_after(settings.idle_timeout);
-    let end = match open(trunk, &settings, &mut alarm).await {
+    let end = match open(trunk, &settings, &book, &mut alarm).await {
         Ok(stream) => {
             trunk.opened(now());
             let mut inbox = Inbox::default();
@@ -189,12 +202,18 @@ async fn drive(trunk: Trunk, settings: Arc<config::Cluster>) {
 struct Moved(u64);
 
 /// Connects; meanwhile the time of requests may be over.
-async fn open(trunk: &Trunk, settings: &config::Cluster, alarm: &mut Alarm) -> Result<Stream, End> {
+async fn open(
+    trunk: &Trunk,
+    settings: &config::Cluster,
+    book: &Book,
+    alarm: &mut Alarm,
+) -> Result<Stream, End> {
     let host = trunk.host();
     let mut connecting = pin!(connect(
         host.address(),
         settings.connect_timeout,
-        settings.mark
+        settings.mark,
+        book,
     ));
     let connected = poll_fn(|cx| {
         trunk.is_driven_by(cx);

@@ -10,4 +10,5 @@ mod health;
 mod http;
 mod metrics;
 mod plans;
+mod routes;
 mod schema;

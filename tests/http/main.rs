@@ -26,6 +26,7 @@ mod logging;
 mod play;
 mod reloading;
 mod reply;
+mod restarting;
 mod retrying;
 mod routing;
 mod script;

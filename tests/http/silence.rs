@@ -211,6 +211,8 @@ async fn whoever_takes_nothing_of_an_answer_is_cut() {
 
     client.send(get("/")).await;
 
+    // Before that it may not have been accepted yet.
+    soon("the head", client.stream.readable()).await.unwrap();
     // The client's end is open all the time: it is not its leaving that ends the request.
     let cut = async {
         while running.app().await.totals.connections_active > 0 {
@@ -222,6 +224,37 @@ async fn whoever_takes_nothing_of_an_answer_is_cut() {
     running.lets_go().await;
     assert_eq!(running.app().await.requests.request_reset, 1);
     drop(client);
+}
+
+#[actix::test]
+async fn an_upstream_is_not_to_blame_that_waits_for_a_body_which_hardly_comes() {
+    let web = Web::scripted(|mut peer| async move {
+        let _ = peer.head().await;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            .await;
+        peer.rest().await;
+    })
+    .await;
+    let settings = json!({ "upstream_silence_timeout": "2s", "body_min_rate": 1000 });
+    let running = impatient(&web, settings).await;
+    let (mut client, mut writing) = running.client().await.halves();
+
+    // A byte now and then: no silence, but no upload either.
+    let dribbling = async {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
+        let mut sent = writing.write_all(head.as_bytes()).await;
+        while sent.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            sent = writing.write_all(b"x").await;
+        }
+    };
+    // The grace is 10 s; `answer` waits 20.
+    let (answer, ()) = tokio::join!(client.answer(), dribbling);
+
+    assert!(answer.is_err(), "{answer:?}");
+    running.lets_go().await;
+    // It is the client that ended it.
+    assert_eq!(running.app().await.requests.request_reset, 1);
 }
 
 #[actix::test]

@@ -107,6 +107,11 @@ impl Peer {
         }
     }
 
+    /// One that remembers what it hears for nobody else.
+    pub(crate) fn accepted(stream: TcpStream) -> Self {
+        Self::new(stream, Heard::default())
+    }
+
     pub(crate) async fn connect(to: SocketAddr) -> Self {
         let stream = soon("a connection", TcpStream::connect(to)).await;
         Self::new(stream.unwrap(), Heard::default())

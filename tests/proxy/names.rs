@@ -4,14 +4,17 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use banyan::config::HostAddress;
+use banyan::config::{Dns, DnsServers, HostAddress};
+use banyan::upstream::look_up;
 use banyan::{Health, HostView, Proxy, ProxyHandle};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::dns::{DnsServer, Reply, found};
-use crate::support::{Origin, address, exchange, listener, plan, soon, start, until, visit};
+use crate::support::{
+    Origin, address, cluster, exchange, listener, plan, soon, start, until, visit,
+};
 
 async fn hosts(proxy: &ProxyHandle) -> Vec<HostView> {
     let mut overview = proxy.snapshot().await.unwrap();
@@ -317,4 +320,55 @@ async fn a_name_that_comes_is_asked_for_and_one_that_goes_is_not() {
     })
     .await;
     assert!(dns.asked("one.test") <= asked + 1);
+}
+
+/// Asks a server as the system asks its own: whoever wants to know waits.
+fn by(dns: &DnsServer) -> impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + use<> {
+    let runtime = tokio::runtime::Handle::current();
+    let dns = Dns {
+        servers: DnsServers::Listed {
+            servers: vec![[127, 0, 0, 1].into()],
+            port: dns.port,
+            search: Vec::new(),
+            ndots: 1,
+            timeout: std::time::Duration::from_secs(1),
+            attempts: 1,
+        },
+        ..Dns::default()
+    };
+    move |name| {
+        let answer = runtime.block_on(look_up(name, &dns));
+        let addresses = answer.map_err(std::io::Error::other)?.addresses;
+        Ok(addresses.into_iter().map(|ip| (ip, 0).into()).collect())
+    }
+}
+
+fn plain(name: &str, port: u16) -> serde_json::Value {
+    let mut plain = cluster("LB_ROUNDROBIN", &[]);
+    plain["hosts"] = json!([{ "address": format!("{name}:{port}") }]);
+    plain
+}
+
+#[actix::test]
+async fn the_name_of_a_plain_host_is_asked_for_once_for_all_workers_and_changes() {
+    let origin = Origin::greeting().await;
+    let port = origin.address.port();
+    let dns = DnsServer::start().await;
+    dns.says("origin.test", found(&["127.0.0.1"]));
+    let with = |host| plan(&[listener("app")], &[plain(host, port)]);
+    let proxy = Proxy::default().workers(2).look_up(by(&dns));
+    let proxy = proxy.run(with("origin.test")).await.unwrap();
+    let to = address(&proxy, "app").await;
+
+    assert_eq!(visit(to, 20, 10).await, 0);
+    dns.says("origin.test", Reply::NoName);
+    proxy.apply(with("nowhere.test")).await.unwrap();
+    assert_eq!(visit(to, 3, 1).await, 3);
+    proxy.apply(with("origin.test")).await.unwrap();
+    assert_eq!(visit(to, 20, 10).await, 0);
+
+    assert_eq!(dns.asked("origin.test"), 1);
+    assert!(dns.asked("nowhere.test") >= 1);
+    let seen = hosts(&proxy).await;
+    assert_eq!(seen[0].address, format!("origin.test:{port}"));
 }

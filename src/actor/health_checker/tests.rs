@@ -15,6 +15,7 @@ use crate::config::{Cluster, HealthCheck, Host, HttpProbe, Probe};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::checks::CheckTotals;
 use crate::telemetry::log::Roller;
+use crate::upstream::Book;
 
 /// Probes of the test that may be under way at once.
 const AT_ONCE: usize = 3;
@@ -35,6 +36,7 @@ impl Tree {
         let means = Means {
             clusters: clusters.clone(),
             logger: logger.clone(),
+            book: Book::default(),
             log: log.clone(),
         };
         let checks = Checks::with_probes(means, AT_ONCE);

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
@@ -30,7 +30,7 @@ use crate::actor::upgrade::Inheritance;
 use crate::actor::view::{ClusterView, ListenerView, Overview};
 use crate::actor::worker::Orders;
 use crate::actor::workers::{self, Doors};
-use crate::config::{self, Change, Configuration, Plan, diff};
+use crate::config::{self, Change, Plan, diff};
 use crate::lifecycle::State;
 use crate::name::ListenerName;
 use crate::net::Given;
@@ -97,16 +97,12 @@ impl House {
         }
         let workers = Doors::new(options.workers);
         let threads = Threads::new(options.workers);
-        let running = Running {
-            version: options.keeping.version,
-            configuration: Configuration::default(),
-            since: SystemTime::now(),
-            confirm_until: None,
-        };
+        let running = Running::nothing(options.keeping.version);
         let (clusters, logger) = (Slot::default(), Slot::default());
         let checks = Checks::new(Means {
             clusters: clusters.clone(),
             logger: logger.clone(),
+            book: options.book.clone(),
             log: options.log.clone(),
         });
         let shelf = Shelf::default();
@@ -155,24 +151,11 @@ impl House {
     pub(super) fn specs(&self, door: root::Handle) -> Vec<ChildSpec> {
         let Options {
             workers,
-            drain_time,
             access,
             log,
             ..
         } = self.options.clone();
-        let orders = Orders {
-            index: 0,
-            shelf: self.shelf.clone(),
-            clusters: self.clusters.clone(),
-            neighbours: Neighbours::default(),
-            board: self.board.clone(),
-            tables: self.tables.clone(),
-            numbers: Arc::clone(&self.numbers),
-            admission: Arc::clone(&self.admission),
-            drain_time,
-            logger: self.logger.clone(),
-            log: log.clone(),
-        };
+        let orders = self.orders();
         let logger = self.logger.clone();
         let (checks, checkers) = (self.checks.clone(), supervisor::Slot::<View>::default());
         let (tables, routers) = (self.tables.clone(), self.routers.clone());
@@ -203,6 +186,23 @@ impl House {
         specs.extend(self.succession.spec());
         specs.extend(admin);
         specs
+    }
+
+    fn orders(&self) -> Orders {
+        Orders {
+            index: 0,
+            shelf: self.shelf.clone(),
+            clusters: self.clusters.clone(),
+            neighbours: Neighbours::default(),
+            book: self.options.book.clone(),
+            board: self.board.clone(),
+            tables: self.tables.clone(),
+            numbers: Arc::clone(&self.numbers),
+            admission: Arc::clone(&self.admission),
+            drain_time: self.options.drain_time,
+            logger: self.logger.clone(),
+            log: self.options.log.clone(),
+        }
     }
 
     fn clusters_spec(&self) -> ChildSpec {

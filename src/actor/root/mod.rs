@@ -45,6 +45,7 @@ use crate::name::ClusterName;
 use crate::net::Given;
 use crate::supervise::{Exit, Policy, Strategy};
 use crate::telemetry::access_log::AccessLogs;
+use crate::upstream::Book;
 pub use error::ApplyError;
 use house::House;
 pub use journal::{Journal, Kept, write_whole};
@@ -76,6 +77,8 @@ pub struct Options {
     pub access: AccessLogs,
     /// Where access logs without a path go; without one, to stderr.
     pub log_directory: Option<PathBuf>,
+    /// Where names of plain hosts lead.
+    pub book: Book,
     /// Where the tree writes its lines.
     pub log: slog::Logger,
     /// What a reload reads; without one there is none.

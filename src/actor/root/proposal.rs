@@ -91,6 +91,18 @@ pub struct Running {
     pub confirm_until: Option<SystemTime>,
 }
 
+impl Running {
+    /// The empty plan, from which the first change leads.
+    pub(super) fn nothing(version: u64) -> Self {
+        Self {
+            version,
+            configuration: Configuration::default(),
+            since: SystemTime::now(),
+            confirm_until: None,
+        }
+    }
+}
+
 /// One version that ran.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Entry {

@@ -62,6 +62,7 @@ impl Site {
             shelf,
             clusters: clusters.clone(),
             neighbours: Neighbours::default(),
+            book: Book::default(),
             board,
             tables: Tables::default(),
             numbers: Arc::default(),

@@ -45,9 +45,10 @@ impl Stream {
     /// Nothing may be known to have come that is not read yet.
     #[must_use]
     pub fn sleep(self) -> Asleep {
+        drop(self.watch);
         Asleep {
             kind: self.kind.get(),
-            socket: self.io.into_inner(),
+            socket: self.socket,
         }
     }
 }

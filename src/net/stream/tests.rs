@@ -1,10 +1,10 @@
 //! What a stream tells of its peer, and how it sends and receives.
 
 use std::future::poll_fn;
-use std::io::Write;
+use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use nix::sys::socket::ControlMessage;
+use nix::sys::socket::{ControlMessage, sendmsg};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -13,7 +13,7 @@ use crate::net::testing::tcp;
 
 /// Waits until the reactor has told of what the peer did.
 async fn told(stream: &Stream) {
-    let ready = poll_fn(|cx| stream.io.poll_read_ready(cx).map_ok(drop));
+    let ready = poll_fn(|cx| stream.watch().unwrap().poll_read_ready(cx).map_ok(drop));
     let told = timeout(Duration::from_secs(20), ready).await;
     told.expect("the reactor tells").unwrap();
 }
@@ -67,6 +67,11 @@ fn pair(of: impl Fn(OwnedFd) -> io::Result<Stream>) -> (Stream, TcpStream) {
     (of(socket.into()).unwrap(), peer)
 }
 
+/// A stream that small pieces are sent over at once, and that is watched from the beginning.
+fn prompt(socket: OwnedFd) -> io::Result<Stream> {
+    Stream::of(socket, Kind::Prompt)
+}
+
 async fn received(stream: &Stream) -> io::Result<Vec<u8>> {
     let mut buffer = [0; 100];
     let received = poll_fn(|cx| stream.poll_recv(cx, &mut buffer));
@@ -78,7 +83,8 @@ async fn received(stream: &Stream) -> io::Result<Vec<u8>> {
 /// Waits until the reactor has told of the end, and of an error if there is one.
 async fn told_of_the_end(stream: &Stream) {
     let told = async {
-        while !stream.io.readable().await.unwrap().ready().is_read_closed() {
+        let watch = stream.watch().unwrap();
+        while !watch.readable().await.unwrap().ready().is_read_closed() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -88,7 +94,7 @@ async fn told_of_the_end(stream: &Stream) {
 
 #[actix::test]
 async fn the_end_that_was_told_before_the_last_bytes_were_read_is_known() {
-    let (stream, mut peer) = pair(Stream::tcp);
+    let (stream, mut peer) = pair(prompt);
     peer.write_all(b"abc").unwrap();
     drop(peer);
     told_of_the_end(&stream).await;
@@ -100,7 +106,7 @@ async fn the_end_that_was_told_before_the_last_bytes_were_read_is_known() {
 
 #[actix::test]
 async fn what_came_before_the_end_is_read_whole() {
-    let (stream, mut peer) = pair(Stream::tcp);
+    let (stream, mut peer) = pair(prompt);
     peer.write_all(&[1; 250]).unwrap();
     drop(peer);
     told_of_the_end(&stream).await;
@@ -114,7 +120,7 @@ async fn what_came_before_the_end_is_read_whole() {
 
 #[actix::test]
 async fn a_reset_behind_the_last_bytes_is_no_end() {
-    let (stream, mut peer) = pair(Stream::tcp);
+    let (stream, mut peer) = pair(prompt);
     peer.write_all(b"abc").unwrap();
     let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
     linger.unwrap();
@@ -160,7 +166,7 @@ async fn only_a_second_send_needs_to_be_hastened() {
     for _ in 0..3 {
         let sent = poll_fn(|cx| stream.poll_send(cx, b"x")).await;
         assert_eq!(sent.unwrap(), 1);
-        prompt.push(SockRef::from(&stream.io).tcp_nodelay().unwrap());
+        prompt.push(SockRef::from(&stream.socket).tcp_nodelay().unwrap());
     }
     assert_eq!(prompt, [false, true, true]);
 
@@ -171,7 +177,7 @@ async fn only_a_second_send_needs_to_be_hastened() {
 
 #[actix::test]
 async fn what_follows_urgent_data_needs_no_further_event() {
-    let (stream, mut peer) = pair(Stream::tcp);
+    let (stream, mut peer) = pair(prompt);
     peer.write_all(b"abc").unwrap();
     SockRef::from(&peer).send_out_of_band(b"!").unwrap();
     peer.write_all(b"def").unwrap();
@@ -180,4 +186,74 @@ async fn what_follows_urgent_data_needs_no_further_event() {
         heard.extend(received(&stream).await.unwrap());
     }
     assert_eq!(heard, b"abcdef");
+}
+
+#[actix::test]
+async fn one_exchange_needs_no_reactor_and_the_next_one_is_waited_for() {
+    let (stream, mut peer) = pair(|socket| Ok(Stream::accepted_tcp(socket)));
+    peer.write_all(b"abc").unwrap();
+
+    assert_eq!(received(&stream).await.unwrap(), b"abc");
+    assert!(stream.is_quiet());
+    let sent = poll_fn(|cx| stream.poll_send(cx, b"x")).await;
+    assert_eq!((sent.unwrap(), stream.is_watched()), (1, false));
+    // What it leaves unread would make its end a reset.
+    peer.read_exact(&mut [0]).unwrap();
+
+    // The kernel is not asked again: that nothing is left is known.
+    let next = received(&stream);
+    tokio::pin!(next);
+    assert!(futures::poll!(&mut next).is_pending());
+    assert!(stream.is_watched());
+    peer.write_all(b"def").unwrap();
+    assert_eq!(next.await.unwrap(), b"def");
+    drop(peer);
+    assert_eq!(received(&stream).await.unwrap(), b"");
+}
+
+#[actix::test]
+async fn what_an_unwatched_stream_could_not_send_is_waited_for() {
+    let (stream, mut peer) = pair(|socket| Ok(Stream::accepted_tcp(socket)));
+    let reading = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).map(|_| received.len())
+    });
+    let block = vec![b'x'; 1 << 20];
+    let mut left = 32 * block.len();
+
+    while left > 0 {
+        let part = &block[..left.min(block.len())];
+        left -= poll_fn(|cx| stream.poll_send(cx, part)).await.unwrap();
+    }
+    drop(stream);
+
+    assert_eq!(reading.join().unwrap().unwrap(), 32 << 20);
+}
+
+/// Sends the last bytes, and says whether they are held back for the end behind them.
+async fn is_held_back() -> bool {
+    let (stream, mut peer) = pair(prompt);
+    let send = poll_fn(|cx| stream.poll_send_before(cx, b"last", Sequel::End));
+    assert_eq!(send.await.unwrap(), 4);
+    peer.set_nonblocking(true).unwrap();
+    let early = peer.read(&mut [0; 9]);
+
+    stream.end();
+
+    peer.set_nonblocking(false).unwrap();
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).unwrap();
+    assert_eq!(early.as_ref().map_or(0, |&early| early) + rest.len(), 4);
+    early.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+#[actix::test]
+async fn the_last_bytes_wait_for_the_end_behind_them() {
+    // Where this thread is not run for 200 ms, the kernel gives up waiting.
+    for _ in 0..20 {
+        if is_held_back().await {
+            return;
+        }
+    }
+    panic!("the last bytes go out alone");
 }

@@ -14,7 +14,7 @@ use memchr::memchr;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::{Conduct, Grade};
-use crate::net::{Word, with_scratch};
+use crate::net::{Sequel, Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
 };
@@ -51,6 +51,17 @@ pub(super) enum Headed {
     Switch,
 }
 
+/// What becomes of the part of a request that has not been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It is sent as it comes.
+    Wanted,
+    /// The upstream takes no more of it, or it is none.
+    Unwanted,
+    /// It came too slowly beside an early answer, which may do without it.
+    TooSlow,
+}
+
 /// One request on one upstream connection.
 pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
     pub(super) exchange: &'t mut Exchange<'c, S>,
@@ -60,8 +71,8 @@ pub(super) struct Attempt<'t, 'c, 'r, S: Setting> {
     pub(super) upload: Transfer,
     /// What the downstream said behind its request.
     pub(super) next: Vec<u8>,
-    /// Whether the upstream's socket takes no more of the request.
-    pub(super) deaf: bool,
+    /// Whether the rest of the request is still sent.
+    pub(super) rest: Rest,
     written: bool,
     /// The part of a response's head that has come.
     head: Vec<u8>,
@@ -99,7 +110,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             upstream,
             upload,
             next,
-            deaf: false,
+            rest: Rest::Wanted,
             written: false,
             head: Vec::new(),
             response: Lent::new(),
@@ -222,7 +233,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     /// Moves the request upstream. An upstream that takes no more may have said why: then the rest
     /// of the request does not matter.
     pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.deaf {
+        if self.rest != Rest::Wanted {
             return Poll::Ready(Ok(()));
         }
         let connection = self.exchange.connection;
@@ -241,7 +252,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         self.written |= self.upload.has_sent();
         match moved {
             Poll::Ready(Err(Broken::Sink)) => {
-                self.deaf = true;
+                self.rest = Rest::Unwanted;
                 Poll::Ready(Ok(()))
             }
             other => other,
@@ -252,13 +263,13 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Headed, Miss>> {
         loop {
             let stream = &self.exchange.connection.stream;
-            match self.interim.poll_flush(cx, stream) {
+            match self.interim.poll_flush(cx, stream, Sequel::Open) {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Miss::Gone)),
                 Poll::Pending if self.interim.len() > INTERIM_BYTES => return Poll::Pending,
                 _ => {}
             }
             if self.watching
-                && let Poll::Ready(word) = self.exchange.connection.stream.poll_word(cx)
+                && let Poll::Ready(word) = self.exchange.connection.poll_word(cx)
             {
                 self.watching = false;
                 match word {

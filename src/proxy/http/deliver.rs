@@ -8,18 +8,25 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::{Conduct, Grade};
-use crate::net::Word;
+use crate::net::{Sequel, Word};
 use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
 use crate::proxy::Side;
 use crate::route::Flags;
 
 use super::Setting;
-use super::attempt::{Attempt, Headed};
+use super::attempt::{Attempt, Headed, Rest};
 use super::exchange::After;
 use super::pace::{Pace, Stall};
 use super::reply::Ends;
 use super::transfer::{Broken, Transfer, Waits};
 use super::tried::Miss;
+
+/// How fast both sides have to be meanwhile.
+struct Watch {
+    upload: Pace,
+    download: Pace,
+    stall: Stall,
+}
 
 /// A response that did not wholly go downstream.
 pub(super) struct Cut {
@@ -47,9 +54,10 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         let status = self.response.status;
         // A client that is answered while it still speaks is told to stop.
         let goes_on = framing != Framing::UntilClose && self.upload.has_ended();
-        self.ends = self.exchange.ends(goes_on && !self.deaf);
+        self.ends = self.exchange.ends(goes_on && self.rest == Rest::Wanted);
         self.exchange.record.status = status;
         let mut download = Transfer::new(body, framing, None);
+        download.followed_by(self.ends.sequel());
         // Interim responses go first.
         download.unsent = std::mem::take(&mut self.interim);
         let fields = &mut self.response.fields;
@@ -90,9 +98,12 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
     /// Moves the response's body downstream, and goes on sending the request's.
     pub(super) async fn deliver(&mut self) -> Result<(), Cut> {
         let deadlines = self.exchange.proxy().deadlines;
-        let mut pace = Pace::new(deadlines);
-        let mut stall = Stall::new(deadlines.upstream_silence);
-        poll_fn(|cx| self.poll_deliver(cx, &mut pace, &mut stall)).await
+        let mut watch = Watch {
+            upload: Pace::new(deadlines),
+            download: Pace::new(deadlines),
+            stall: Stall::new(deadlines.upstream_silence),
+        };
+        poll_fn(|cx| self.poll_deliver(cx, &mut watch)).await
     }
 
     /// Counts the response, and says what becomes of both connections.
@@ -157,12 +168,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         self.exchange.judge(self.picked, conduct);
     }
 
-    fn poll_deliver(
-        &mut self,
-        cx: &mut Context<'_>,
-        pace: &mut Pace,
-        stall: &mut Stall,
-    ) -> Poll<Result<(), Cut>> {
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Result<(), Cut>> {
         let connection = self.exchange.connection;
         let download = self.download.as_mut().expect("it was begun");
         let before = download.payload();
@@ -185,26 +191,52 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             Poll::Ready(Err(_)) => return Poll::Ready(Err(self.cut_short())),
             Poll::Pending => {}
         }
-        if !self.upload.is_done()
-            && let Poll::Ready(Err(_)) = self.poll_upload(cx)
-        {
-            // Half a request must not pass for a whole one: its connection closes.
-            self.deaf = true;
-            self.ends = Ends::Yes;
-        }
+        self.poll_beside(cx, &mut watch.upload);
         if waits == Waits::ForSource && self.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Cut::new(After::Close, Side::Downstream)));
         }
         let moved = || payload + self.upload.payload();
-        if let Poll::Ready(after) = stall.poll(cx, moved, waits == Waits::ForSource) {
-            self.note_silence(after);
-            return Poll::Ready(Err(self.cut_short()));
+        if let Poll::Ready(after) = watch.stall.poll(cx, moved, waits == Waits::ForSource) {
+            return Poll::Ready(Err(self.given_up(after)));
         }
         let download = self.download.as_ref().expect("it was begun");
         // The kernel takes more than the peer does: what counts is what arrives there.
         let taken = || download.taken(&connection.stream);
-        ready!(pace.poll_too_slow(cx, taken, waits == Waits::ForSink));
+        let too_slow = watch
+            .download
+            .poll_too_slow(cx, taken, waits == Waits::ForSink);
+        ready!(too_slow);
         Poll::Ready(Err(Cut::new(After::Reset, Side::Downstream)))
+    }
+
+    /// Goes on sending the request beside its early answer. A client may stop there, as it should
+    /// where it is refused: a rest that is too slow is not waited for, but ends nothing by itself.
+    fn poll_beside(&mut self, cx: &mut Context<'_>, pace: &mut Pace) {
+        if self.upload.is_done() || self.rest != Rest::Wanted {
+            return;
+        }
+        if let Poll::Ready(Err(_)) = self.poll_upload(cx) {
+            self.rest = Rest::Unwanted;
+        }
+        let payload = self.upload.payload();
+        let waits = !self.upload.has_ended() && self.upload.waits == Waits::ForSource;
+        if pace.poll_too_slow(cx, || payload, waits).is_ready() {
+            self.rest = Rest::TooSlow;
+        }
+        if self.rest != Rest::Wanted {
+            // Half a request must not pass for a whole one: its connection closes.
+            self.ends = Ends::Yes;
+        }
+    }
+
+    /// The end of a response of which nothing more came for so long: the upstream's doing, unless
+    /// it waits for a rest of the request that came too slowly.
+    fn given_up(&mut self, after: Duration) -> Cut {
+        if self.rest == Rest::TooSlow {
+            return Cut::new(After::Reset, Side::Downstream);
+        }
+        self.note_silence(after);
+        self.cut_short()
     }
 
     /// The end of a response that is not whole: without framing only a reset tells it from one
@@ -224,7 +256,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         if !self.watching {
             return Poll::Pending;
         }
-        let word = ready!(self.exchange.connection.stream.poll_word(cx));
+        let word = ready!(self.exchange.connection.poll_word(cx));
         self.watching = false;
         match word {
             Ok(Word::More | Word::Ended) => Poll::Pending,
@@ -265,6 +297,6 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         let stream = &self.exchange.connection.stream;
         self.exchange.record.status = self.response.status;
         self.exchange.judge(self.picked, Conduct::Answered(status));
-        poll_fn(|cx| self.interim.poll_flush(cx, stream)).await
+        poll_fn(|cx| self.interim.poll_flush(cx, stream, Sequel::Open)).await
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::cluster::{Clue, Conduct, Work};
 use crate::name::ClusterName;
-use crate::net::with_scratch;
+use crate::net::{Sequel, with_scratch};
 use crate::protocol::http1::{
     Asked, Body, Decoder, HeadLimits, Method, Parsed, Persistence, Progress, Response,
 };
@@ -136,7 +136,9 @@ async fn send<S: Setting>(
 /// Sends a request and drops the response; whether another one may follow it.
 async fn exchange(upstream: &Pooled, message: Vec<u8>, asked: Asked) -> Option<Persistence> {
     let mut unsent = Unsent::from(message);
-    poll_fn(|cx| unsent.poll_flush(cx, upstream)).await.ok()?;
+    poll_fn(|cx| unsent.poll_flush(cx, upstream, Sequel::Open))
+        .await
+        .ok()?;
     let mut answer = Answer::Head(Vec::new());
     poll_fn(|cx| {
         loop {

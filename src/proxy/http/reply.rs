@@ -5,7 +5,7 @@ use std::io;
 use std::task::{Poll, ready};
 
 use crate::config::{Causes, Deadlines};
-use crate::net::Stream;
+use crate::net::{Sequel, Stream};
 use crate::protocol::http1::{Fields, Framing, standard_reason, write_status_line};
 
 use super::pace::Pace;
@@ -83,7 +83,7 @@ impl LocalReply {
         let length = unsent.len() as u64;
         let mut pace = Pace::new(deadlines);
         poll_fn(|cx| {
-            if let Poll::Ready(sent) = unsent.poll_flush(cx, stream) {
+            if let Poll::Ready(sent) = unsent.poll_flush(cx, stream, ends.sequel()) {
                 return Poll::Ready(sent);
             }
             let left = unsent.len() as u64;
@@ -132,6 +132,14 @@ pub(super) enum Ends {
 }
 
 impl Ends {
+    /// What comes behind the response.
+    pub(super) fn sequel(self) -> Sequel {
+        match self {
+            Self::No | Self::NoAsTold => Sequel::Open,
+            Self::Yes => Sequel::End,
+        }
+    }
+
     pub(super) fn field(self) -> &'static [u8] {
         match self {
             Self::No => b"",

@@ -109,7 +109,7 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
         stage = Stage::Between;
         match after {
             After::Next(rest) => unread = without_empty_lines(rest),
-            After::Close => return Served::Closed,
+            After::Close => return closed(&connection.stream),
             After::Linger => {
                 Box::pin(linger(&connection.stream)).await;
                 return Served::Closed;
@@ -132,6 +132,13 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
             }
         }
     }
+}
+
+/// Ends our side: the last bytes may wait for that. Closing alone would lose them if the peer, of
+/// which nothing was expected, has said something after all.
+fn closed(stream: &Stream) -> Served {
+    stream.end();
+    Served::Closed
 }
 
 /// What an old client sends behind a body is no request (RFC 9112 section 2.2).

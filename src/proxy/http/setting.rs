@@ -3,16 +3,18 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::cluster::Suspicion;
 use crate::config::{self, HttpProxy, NetworkFilter, Router, RpcProxy, Target};
 use crate::filter::Chain;
 use crate::name::{ConnectionId, RouterName};
-use crate::net::Stream;
+use crate::net::{Stream, Word};
 use crate::proxy::Flow;
 use crate::route::Table;
 use crate::telemetry::access_log::Log;
@@ -199,6 +201,17 @@ pub struct Addresses {
 }
 
 impl<S> Connection<S> {
+    /// Whether the peer says anything, or leaves, while it waits for its answer.
+    ///
+    /// Most answers come at once. A connection that the reactor does not know of is made known to it
+    /// only when it has waited for long enough to be called, so that most never are.
+    pub(super) fn poll_word(&self, cx: &mut Context<'_>) -> Poll<io::Result<Word>> {
+        if !self.stream.is_watched() && !self.flow.bell.has_to_look(cx.waker()) {
+            return Poll::Pending;
+        }
+        self.stream.poll_word(cx)
+    }
+
     pub(in crate::proxy) fn addresses(&self) -> Addresses {
         *self.addresses.get_or_init(|| Addresses {
             local: self.stream.local_address().ok().flatten(),

@@ -6,7 +6,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::net::{Stream, with_scratch};
+use crate::net::{Sequel, Stream, with_scratch};
 use crate::protocol::http1::{
     Body, Decoder, Framing, Malformed, Progress, write_chunk_size, write_last_chunk,
 };
@@ -60,26 +60,29 @@ impl Unsent {
         &mut self,
         cx: &mut Context<'_>,
         sink: &Stream,
+        sequel: Sequel,
     ) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {
-            self.sent += ready!(sink.poll_send(cx, &self.bytes[self.sent..]))?;
+            let rest = &self.bytes[self.sent..];
+            self.sent += ready!(sink.poll_send_before(cx, rest, sequel))?;
             self.begun = true;
         }
         self.forget();
         Poll::Ready(Ok(()))
     }
 
-    /// Sends this, `data` and `tail` behind it, as much as the socket takes at once, and keeps the
-    /// rest.
+    /// Sends this, `data` and its tail behind it, as much as the socket takes at once, and keeps
+    /// the rest.
     fn send_with(
         &mut self,
         cx: &mut Context<'_>,
         sink: &Stream,
-        data: &[u8],
-        tail: &[u8],
+        [data, tail]: [&[u8]; 2],
+        sequel: Sequel,
     ) -> io::Result<()> {
         let before = self.len();
-        let taken = match sink.poll_send_all(cx, [&self.bytes[self.sent..], data, tail]) {
+        let parts = [&self.bytes[self.sent..], data, tail];
+        let taken = match sink.poll_send_all(cx, parts, sequel) {
             Poll::Ready(taken) => taken?,
             Poll::Pending => 0,
         };
@@ -158,6 +161,7 @@ pub(super) struct Transfer {
     payload: u64,
     ended: bool,
     spoiled: bool,
+    sequel: Sequel,
     pub(super) unsent: Unsent,
     pub(super) waits: Waits,
 }
@@ -173,6 +177,7 @@ impl Transfer {
             payload: 0,
             ended: body == Body::None || body == Body::Length(0),
             spoiled: false,
+            sequel: Sequel::Open,
             unsent: Unsent::default(),
             waits: Waits::ForSource,
         }
@@ -209,6 +214,19 @@ impl Transfer {
         self.spoiled = true;
     }
 
+    /// Says what comes behind it.
+    pub(super) fn followed_by(&mut self, sequel: Sequel) {
+        self.sequel = sequel;
+    }
+
+    /// What comes behind the bytes that are about to go out.
+    fn sequel(&self) -> Sequel {
+        match self.ended {
+            true => self.sequel,
+            false => Sequel::Open,
+        }
+    }
+
     /// Whether all of it has gone.
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.unsent.is_empty()
@@ -216,7 +234,7 @@ impl Transfer {
 
     /// Takes what has come of the body, to be sent with the head; how much of it that was.
     pub(super) fn feed(&mut self, input: &[u8]) -> Result<usize, Broken> {
-        self.decode(input, |this, data, tail| {
+        self.decode(input, |this, [data, tail], _| {
             this.unsent.buffer().extend_from_slice(data);
             this.unsent.buffer().extend_from_slice(tail);
             Ok(())
@@ -230,13 +248,13 @@ impl Transfer {
         sink: &Stream,
         input: &[u8],
     ) -> Result<usize, Broken> {
-        self.decode(input, |this, data, tail| {
+        self.decode(input, |this, parts @ [data, tail], sequel| {
             if data.len() < SMALL {
                 this.unsent.buffer().extend_from_slice(data);
                 this.unsent.buffer().extend_from_slice(tail);
                 return Ok(());
             }
-            let sent = this.unsent.send_with(cx, sink, data, tail);
+            let sent = this.unsent.send_with(cx, sink, parts, sequel);
             sent.map_err(|_| Broken::Sink)
         })
     }
@@ -244,7 +262,7 @@ impl Transfer {
     fn decode(
         &mut self,
         input: &[u8],
-        mut put: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<(), Broken>,
+        mut put: impl FnMut(&mut Self, [&[u8]; 2], Sequel) -> Result<(), Broken>,
     ) -> Result<usize, Broken> {
         let mut used = 0;
         while !self.ended {
@@ -260,7 +278,11 @@ impl Transfer {
                 if is_chunk {
                     write_chunk_size(self.unsent.buffer(), data.len());
                 }
-                put(self, data, if is_chunk { b"\r\n" } else { b"" })?;
+                let sequel = match step.state {
+                    Progress::End => self.sequel,
+                    Progress::More => Sequel::Open,
+                };
+                put(self, [data, if is_chunk { b"\r\n" } else { b"" }], sequel)?;
             }
             used += step.consumed;
             match step.state {
@@ -292,7 +314,7 @@ impl Transfer {
         let mut turn = 0;
         loop {
             self.waits = Waits::ForSink;
-            ready!(self.unsent.poll_flush(cx, sink)).map_err(|_| Broken::Sink)?;
+            ready!(self.unsent.poll_flush(cx, sink, self.sequel())).map_err(|_| Broken::Sink)?;
             if self.spoiled {
                 return Poll::Ready(Err(Broken::Truncated));
             }
@@ -359,7 +381,10 @@ mod tests {
         );
         transfer.feed(&vec![b'x'; LENGTH]).unwrap();
         let send = async |transfer: &mut Transfer| {
-            std::future::poll_fn(|cx| Poll::Ready(transfer.unsent.poll_flush(cx, &ours))).await
+            std::future::poll_fn(|cx| {
+                Poll::Ready(transfer.unsent.poll_flush(cx, &ours, Sequel::Open))
+            })
+            .await
         };
         while !transfer.unsent.is_torn() {
             assert!(send(&mut transfer).await.is_pending());

@@ -47,7 +47,7 @@ fn http(probe: HttpProbe) -> HealthCheck {
 }
 
 async fn asked(address: SocketAddr, check: &HealthCheck) -> (Finding, String) {
-    let Answer { finding, reason } = probe(&address.into(), None, check).await;
+    let Answer { finding, reason } = probe(&address.into(), None, check, &Book::default()).await;
     (finding, reason)
 }
 
@@ -81,7 +81,10 @@ async fn a_port_of_the_check_stands_in_for_the_host_s() {
     };
     let name = HostAddress::Name("localhost".into(), refusing().await.port());
     assert_eq!(asked(refusing().await, &check).await.0, Finding::Passed);
-    assert_eq!(probe(&name, None, &check).await.finding, Finding::Passed);
+    assert_eq!(
+        probe(&name, None, &check, &Book::default()).await.finding,
+        Finding::Passed
+    );
 }
 
 /// What is answered, the statuses that pass, what is found, and in words.
@@ -334,7 +337,12 @@ async fn a_unix_host_is_asked_as_localhost() {
         port: Some(1),
         ..HttpProbe::default()
     });
-    assert_eq!(probe(&address, None, &check).await.finding, Finding::Passed);
+    assert_eq!(
+        probe(&address, None, &check, &Book::default())
+            .await
+            .finding,
+        Finding::Passed
+    );
     assert!(request.join().unwrap().contains("\r\nHost: localhost\r\n"));
 }
 

@@ -1,6 +1,7 @@
 //! The codec from outside: tables for its rules, properties for all input.
 
 mod decoder;
+mod framing;
 mod properties;
 mod request;
 mod response;
