@@ -21,7 +21,7 @@ use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::subscribers::{self, Subscribers};
 use crate::actor::supervisor::{Life, run};
 use crate::cluster::{Duty, Health, Known, Moment, Reason, Standing, asked};
-use crate::config::{self, Balancer};
+use crate::config;
 use crate::name::ClusterName;
 use ejections::Returns;
 pub(crate) use snapshot::Snapshot;
@@ -197,10 +197,7 @@ impl Clusters {
     fn publish(&self, current: &Current, after: Snapshot) {
         let now = Moment::of(Instant::now());
         after.hosts.note_recovered(&current.load().hosts, now);
-        if after.settings.balancer == Balancer::Maglev {
-            // It takes long, and here no request waits for it.
-            after.hosts.table();
-        }
+        after.hosts.prepare(after.settings.balancer);
         let before = current.swap(Arc::new(after));
         let after = current.load();
         // Idle connections to the hosts that it lacks are of no use.
@@ -386,10 +383,43 @@ impl Handler<Assign> for Clusters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Cluster, Host};
+    use crate::config::{Balancer, Cluster, Host};
 
     fn log() -> slog::Logger {
         slog::Logger::root(slog::Discard, slog::o!())
+    }
+
+    #[actix::test]
+    async fn no_choice_waits_for_a_table_of_a_cluster_or_of_its_subsets() {
+        let (shelf, slot) = (Shelf::default(), Slot::default());
+        let _life = start(
+            shelf.clone(),
+            Subscribers::default(),
+            log(),
+            Slot::default(),
+            &slot,
+        );
+        let host = |port: u16, zone: &str| Host {
+            metadata: [("zone".to_owned(), zone.to_owned())].into(),
+            ..Host::new(std::net::SocketAddr::from(([127, 0, 0, 1], port)).into())
+        };
+        let mut settings = Cluster::new("origins", [host(1, "a"), host(2, "b")]);
+        settings.balancer = Balancer::Maglev;
+        settings.subsets = Some(config::Subsets {
+            selectors: vec![vec!["zone".to_owned()]],
+            fallback: config::Fallback::Any,
+        });
+        let name = settings.name.clone();
+        put(&slot, vec![Arc::new(settings.clone())]).await.unwrap();
+        let is_prepared = || {
+            let current = shelf.find(&name).unwrap().load_full();
+            current.hosts.is_prepared(current.settings.balancer)
+        };
+        assert!(is_prepared());
+
+        settings.hosts.push(host(3, "c"));
+        put(&slot, vec![Arc::new(settings)]).await.unwrap();
+        assert!(is_prepared());
     }
 
     #[actix::test]

@@ -18,7 +18,7 @@ use crate::actor::connections::Progress;
 use crate::actor::logger::Event;
 use crate::actor::parking::{Counted, Past};
 use crate::actor::setting::Setting;
-use crate::cluster::{Clue, Conduct, Evidence, Host, Work};
+use crate::cluster::{Clue, Conduct, Ending, Evidence, Host, Work};
 use crate::config::{self, Metadata, NetworkFilter, TcpProxy};
 use crate::name::{ClusterName, ListenerName};
 use crate::net::Stream;
@@ -202,10 +202,13 @@ impl Connection {
         }));
     }
 
-    fn ended(&self, ended: &Ended) {
-        let Some(Held { lease, .. }) = &self.held else {
+    fn ended(&mut self, ended: &Ended) {
+        let Some(Held { lease, .. }) = &mut self.held else {
             return;
         };
+        if ended.by == Side::Upstream {
+            lease.ends(Ending::Remote);
+        }
         let flow = &self.progress.flow;
         let (received, sent) = (flow.received.get(), flow.sent.get());
         lease.load().count_bytes(sent, received);
@@ -381,11 +384,14 @@ async fn reach(
         .await;
         judge(setting, &picked, &connected);
         let Picked {
-            lease, settings, ..
+            mut lease,
+            settings,
+            ..
         } = picked;
         match connected {
             Ok(upstream) => {
                 progress.also_limit(settings.idle_timeout);
+                lease.ends(Ending::Local);
                 return Ok(Reached {
                     upstream,
                     held: Held { lease, permit },
@@ -395,6 +401,7 @@ async fn reach(
             Err(error @ ConnectError::Exhausted(_)) => return Err(Unreached::Exhausted(error)),
             Err(error) => {
                 lease.load().count_connect_failure();
+                lease.load().count_reconnect();
                 setting.note(missed(cluster, &lease, &error));
                 tried.push(Arc::clone(lease.host()));
                 last = Some((lease.to_string(), error));

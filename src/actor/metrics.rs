@@ -10,7 +10,7 @@ use super::clusters::{Shelf, Snapshot};
 use super::listeners::{Counted, Window};
 use super::routers::Tables;
 use super::view::{CheckView, ClusterView, ListenerView};
-use crate::cluster::{Health, Host, Limits, Totals};
+use crate::cluster::{Health, Subsets, Totals};
 use crate::telemetry::counters::HttpTotals;
 use crate::telemetry::metrics::{
     CLUSTER, GLOBAL, HEALTH_CHECK, HOST, LISTENER, Object, StatsMatcher, Table, Value,
@@ -178,7 +178,7 @@ fn of_cluster(cluster: &Snapshot, matcher: &StatsMatcher) -> Vec<Object> {
     }
     let values = CLUSTER.metrics.iter().map(|metric| {
         let value = of_totals(&all, metric.key);
-        value.unwrap_or_else(|| of_whole(&cluster.limits, cluster.hosts.hosts(), metric.key).into())
+        value.unwrap_or_else(|| of_whole(cluster, metric.key).into())
     });
     let values = values.collect();
     objects.insert(
@@ -205,6 +205,7 @@ fn of_check(cluster: &Snapshot) -> Option<(String, Vec<u64>)> {
         "active_failure" => totals.active_failure,
         "network_failure" => totals.network_failure,
         "inconclusive" => totals.inconclusive,
+        "passive_failure" | "verify_cluster" => 0,
         "healty" => totals.healty,
         other => unreachable!("no metric of a health check is called {other}"),
     });
@@ -216,6 +217,14 @@ fn of_totals(totals: &Totals, key: &str) -> Option<Value> {
         "connection_total" => totals.connections,
         "connection_active" => totals.active_connections,
         "connection_con_fail" => totals.connect_failures,
+        "connection_close" => of_closed(totals).0 + of_closed(totals).1,
+        "connection_local_close" => of_closed(totals).0,
+        "connection_remote_close" => of_closed(totals).1,
+        "connection_local_close_with_active_request" => totals.cut_here,
+        "connection_remote_close_with_active_request" => totals.cut_by_host,
+        "connection_retry" => totals.reconnects,
+        // HTTP/1 has no such notice, and that of Bolt is not counted.
+        "connection_close_notify" => 0,
         "connection_bytes_read_total" => totals.received_bytes,
         "connection_bytes_write" => totals.sent_bytes,
         "request_total" => totals.requests,
@@ -232,13 +241,27 @@ fn of_totals(totals: &Totals, key: &str) -> Option<Value> {
     Some(count.into())
 }
 
-fn of_whole(limits: &Limits, hosts: &[Arc<Host>], key: &str) -> u64 {
+/// Connections that this process closed, and that hosts did.
+fn of_closed(totals: &Totals) -> (u64, u64) {
+    (
+        totals.closed_here + totals.cut_here,
+        totals.closed_by_host + totals.cut_by_host,
+    )
+}
+
+fn of_whole(cluster: &Snapshot, key: &str) -> u64 {
+    let (limits, hosts) = (&cluster.limits, cluster.hosts.hosts());
     match key {
         "connection_overflow" => limits.connections_refused(),
         "request_retry" => limits.retries_begun(),
         "request_retry_overflow" => limits.retries_refused(),
         "request_pending_overflow" => limits.requests_refused(),
         "request_failure_eject" => hosts.iter().map(|host| host.ejections().total()).sum(),
+        "lb_subsets_created" => {
+            let subsets = cluster.hosts.subsets();
+            subsets.map_or(0, Subsets::len) as u64
+        }
+        "lb_subsets_fallback" => limits.subset_fallbacks(),
         "hosts" => hosts.len() as u64,
         "hosts_healthy" => {
             let healthy = hosts.iter().filter(|host| host.health() == Health::Healthy);

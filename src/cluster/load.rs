@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::telemetry::metrics::Histogram;
 
 use super::conduct::{Conduct, Record, Row};
+use super::ending::{Ending, Endings};
 use super::{Form, Host};
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
@@ -40,6 +41,8 @@ pub struct Load {
     /// Made by the first response: most hosts of a large configuration never have one.
     durations: OnceLock<Box<Histogram>>,
     strays: AtomicU64,
+    endings: Endings,
+    reconnects: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Load>() == 256, "four cache lines a host");
@@ -77,6 +80,24 @@ impl Load {
     #[must_use]
     pub fn connect_failures(&self) -> u64 {
         self.connect_failures.load(Relaxed)
+    }
+
+    /// Connections that have ended so.
+    #[must_use]
+    pub fn ended(&self, ending: Ending) -> u64 {
+        self.endings.of(ending)
+    }
+
+    /// Connections that could not be opened, so that another host was tried for what was to be
+    /// relayed.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects.load(Relaxed)
+    }
+
+    /// Counts a connection that could not be opened for what was to be relayed.
+    pub fn count_reconnect(&self) {
+        self.reconnects.fetch_add(1, Relaxed);
     }
 
     /// Bytes received from the host.
@@ -281,13 +302,20 @@ impl Work {
 pub struct Lease {
     host: Arc<Host>,
     work: Work,
+    ending: Ending,
 }
 
 impl Lease {
     /// Counts `host` up by one piece of `work`.
     pub fn new(host: Arc<Host>, work: Work) -> Self {
         host.load().begin(work);
-        Self { host, work }
+        let ending = Ending::default();
+        Self { host, work, ending }
+    }
+
+    /// Says how the connection that it counts ends, once it is open. The last word counts.
+    pub fn ends(&mut self, ending: Ending) {
+        self.ending = ending;
     }
 
     /// The host, for callers that keep it after the lease.
@@ -307,7 +335,9 @@ impl Deref for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.host.load().end(self.work);
+        let load = self.host.load();
+        load.endings.count(self.ending);
+        load.end(self.work);
     }
 }
 
@@ -329,6 +359,28 @@ mod tests {
         assert_eq!(host.load().active_connections(), 0);
         assert_eq!(host.load().active_requests(), 0);
         assert_eq!((host.load().connections(), host.load().requests()), (1, 1));
+    }
+
+    #[test]
+    fn a_connection_that_was_open_ends_in_one_way() {
+        const WAYS: [Ending; 4] = [
+            Ending::Local,
+            Ending::Remote,
+            Ending::LocalAmidRequest,
+            Ending::RemoteAmidRequest,
+        ];
+        let host = Arc::new(host(1, 1));
+        drop(Lease::new(host.clone(), Work::Connection));
+        assert_eq!(WAYS.map(|way| host.load().ended(way)), [0; 4]);
+        for (at, way) in WAYS.into_iter().enumerate() {
+            let mut lease = Lease::new(host.clone(), Work::Connection);
+            lease.ends(Ending::Local);
+            lease.ends(way);
+            drop(lease);
+            let mut expected = [1, 1, 1, 1];
+            expected[at + 1..].fill(0);
+            assert_eq!(WAYS.map(|way| host.load().ended(way)), expected);
+        }
     }
 
     #[test]

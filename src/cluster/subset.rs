@@ -55,6 +55,11 @@ impl Subsets {
         found.map(Vec::as_slice)
     }
 
+    /// All of them, the default one too.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &Arc<HostSet>> {
+        self.sets.values().chain(&self.default)
+    }
+
     /// The hosts of the default subset, where the fallback is that.
     #[must_use]
     pub fn default(&self) -> Option<&Arc<HostSet>> {

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use crate::telemetry::metrics::Distribution;
 
-use super::Load;
+use super::{Ending, Load};
 
 /// What one or several hosts carry, and have carried. Counts are read while they change, so they
 /// need not add up.
@@ -27,6 +27,11 @@ pub struct Totals {
     pub sent_bytes: u64,
     pub local_resets: u64,
     pub remote_resets: u64,
+    pub closed_here: u64,
+    pub closed_by_host: u64,
+    pub cut_here: u64,
+    pub cut_by_host: u64,
+    pub reconnects: u64,
     pub durations: Distribution,
 }
 
@@ -45,6 +50,11 @@ impl AddAssign<&Self> for Totals {
         self.sent_bytes += other.sent_bytes;
         self.local_resets += other.local_resets;
         self.remote_resets += other.remote_resets;
+        self.closed_here += other.closed_here;
+        self.closed_by_host += other.closed_by_host;
+        self.cut_here += other.cut_here;
+        self.cut_by_host += other.cut_by_host;
+        self.reconnects += other.reconnects;
         self.durations += &other.durations;
     }
 }
@@ -64,6 +74,11 @@ impl AddAssign<&Load> for Totals {
         self.sent_bytes += load.sent_bytes();
         self.local_resets += load.local_resets();
         self.remote_resets += load.remote_resets();
+        self.closed_here += load.ended(Ending::Local);
+        self.closed_by_host += load.ended(Ending::Remote);
+        self.cut_here += load.ended(Ending::LocalAmidRequest);
+        self.cut_by_host += load.ended(Ending::RemoteAmidRequest);
+        self.reconnects += load.reconnects();
         if let Some(durations) = load.durations() {
             self.durations += durations;
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::cluster::{Host, Lease, Limits, Permit, Work};
+use crate::cluster::{Ending, Host, Lease, Limits, Permit, Work};
 use crate::config;
 use crate::net::Stream;
 
@@ -59,10 +59,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn is_fit(&self, now: Instant) -> bool {
+    fn is_fit(&mut self, now: Instant) -> bool {
         self.expires.is_none_or(|expires| now < expires)
             && !self.connection.host().departure().is_leaving()
-            && self.connection.is_quiet()
+            && self.connection.still_quiet()
     }
 }
 
@@ -76,9 +76,9 @@ impl Pools {
     pub fn take(&self, host: &Host) -> Option<Pooled> {
         let mut idle = self.0.idle.borrow_mut();
         let queue = idle.get_mut(&identity(host))?;
-        while let Some(Waiting { connection, .. }) = queue.pop_back() {
+        while let Some(Waiting { mut connection, .. }) = queue.pop_back() {
             self.counted(|count| count - 1);
-            if connection.is_quiet() {
+            if connection.still_quiet() {
                 return Some(connection);
             }
         }
@@ -106,7 +106,7 @@ impl Pools {
     ) -> Result<Pooled, PoolError> {
         let permit = self.permit(settings, limits).await;
         let permit = permit.ok_or(PoolError::Overflow)?;
-        let lease = Lease::new(Arc::clone(host), Work::Connection);
+        let mut lease = Lease::new(Arc::clone(host), Work::Connection);
         let connected = connect(
             host.address(),
             settings.connect_timeout,
@@ -119,6 +119,7 @@ impl Pools {
                 host.load().count_connect_failure();
             }
         })?;
+        lease.ends(Ending::Local);
         Ok(Pooled {
             stream,
             lease,
@@ -134,7 +135,7 @@ impl Pools {
     /// to its host are idle.
     pub fn give(&self, mut connection: Pooled, idle_timeout: Option<Duration>, now: Instant) {
         connection.served += 1;
-        if connection.host().departure().is_leaving() || !self.watches(&connection) {
+        if connection.host().departure().is_leaving() || !self.watches(&mut connection) {
             return;
         }
         let expires = now.checked_add(idle_timeout.unwrap_or(IDLE_TIMEOUT));
@@ -171,12 +172,14 @@ impl Pools {
         };
         let now = Instant::now();
         self.answer_pleas(cx);
-        self.keep(|waiting| waiting.is_fit(now) && (is_known || self.watches(&waiting.connection)));
+        self.keep(|waiting| {
+            waiting.is_fit(now) && (is_known || self.watches(&mut waiting.connection))
+        });
         Poll::Pending
     }
 
     /// Has the keeper told of what an idle connection says; whether it has said nothing yet.
-    fn watches(&self, connection: &Pooled) -> bool {
+    fn watches(&self, connection: &mut Pooled) -> bool {
         let keeper = self.0.keeper.borrow();
         let Some(keeper) = &*keeper else {
             return true;
@@ -184,7 +187,8 @@ impl Pools {
         let mut cx = Context::from_waker(keeper);
         let mut says_nothing = || connection.poll_word(&mut cx).is_pending();
         // Only a look may tell that a socket marked as readable is empty; then it is watched.
-        says_nothing() || (connection.is_quiet() && says_nothing())
+        let is_quiet = says_nothing() || (connection.is_quiet() && says_nothing());
+        connection.note(is_quiet)
     }
 
     /// Closes every idle connection.
@@ -199,9 +203,9 @@ impl Pools {
         self.0.count.load(Relaxed)
     }
 
-    fn keep(&self, fit: impl Fn(&Waiting) -> bool) {
+    fn keep(&self, mut fit: impl FnMut(&mut Waiting) -> bool) {
         self.0.idle.borrow_mut().retain(|_, queue| {
-            queue.retain(&fit);
+            queue.retain_mut(&mut fit);
             // A burst must not leave its room behind.
             if queue.len() < queue.capacity() / 4 {
                 queue.shrink_to(queue.len() * 2);
@@ -323,6 +327,24 @@ impl Pooled {
     #[must_use]
     pub fn is_reused(&self) -> bool {
         self.served > 0
+    }
+
+    /// Says that it ends in the middle of a request, and whose doing that is.
+    pub fn is_cut(&mut self, ending: Ending) {
+        self.lease.ends(ending);
+    }
+
+    /// As [`Stream::is_quiet`], where nothing is under way: else the host has ended it.
+    fn still_quiet(&mut self) -> bool {
+        let is_quiet = self.is_quiet();
+        self.note(is_quiet)
+    }
+
+    fn note(&mut self, is_quiet: bool) -> bool {
+        if !is_quiet {
+            self.lease.ends(Ending::Remote);
+        }
+        is_quiet
     }
 
     /// Requests that it has served so far, this one not counted.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::cluster::{Host, Lease, Permit};
+use crate::cluster::{self, Host, Lease, Permit};
 use crate::protocol::rpc::{Asker, Codec, Flaw, Kind, Message};
 use crate::streams::{Answered, Keepalive, Rhythm, Step, Streams};
 
@@ -46,6 +46,14 @@ pub(super) struct Shared {
     driver: RefCell<Option<Waker>>,
     /// Those who wait for room in `out`.
     waiting: RefCell<Vec<Waker>>,
+    /// How it is counted when it has gone.
+    pub(super) ending: Cell<cluster::Ending>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.lease.ends(self.ending.get());
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -153,6 +161,7 @@ impl Trunk {
             idle_timeout: Cell::new(None),
             driver: RefCell::default(),
             waiting: RefCell::default(),
+            ending: Cell::default(),
         }))
     }
 
@@ -257,6 +266,7 @@ impl Trunk {
 
     pub(super) fn opened(&self, now: Instant) {
         self.0.state.set(State::Open);
+        self.0.ending.set(cluster::Ending::Local);
         self.0.keepalive.borrow_mut().heard(now);
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-use crate::cluster::{Host, Lease, Limits, Work};
+use crate::cluster::{Ending, Host, Lease, Limits, Work};
 use crate::config;
 use crate::net::{Stream, with_scratch};
 use crate::protocol::rpc::{Codec, Inbox};
@@ -190,11 +190,23 @@ async fn drive(trunk: Trunk, settings: Arc<config::Cluster>, book: Book) {
             let end = end.await;
             let sent = trunk.0.out.borrow().sent();
             trunk.host().load().count_bytes(moved.0, sent);
+            trunk.0.ending.set(ending(&end, trunk.under_way()));
             end
         }
         Err(end) => end,
     };
     trunk.end(&end);
+}
+
+/// How what was open has ended, with so many requests under way.
+fn ending(why: &End, under_way: usize) -> Ending {
+    let is_remote = matches!(why, End::Closed | End::Reset);
+    match (is_remote, under_way > 0) {
+        (true, true) => Ending::RemoteAmidRequest,
+        (true, false) => Ending::Remote,
+        (false, true) => Ending::LocalAmidRequest,
+        (false, false) => Ending::Local,
+    }
 }
 
 /// Bytes that have come.

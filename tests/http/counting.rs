@@ -1,10 +1,11 @@
 //! What a snapshot says after a known load.
 
 use banyan::ListenerView;
+use banyan::telemetry::metrics::{Object, StatsMatcher, Value};
 use serde_json::json;
 
-use crate::site::{Site, says, to};
-use crate::support::refusing;
+use crate::site::{Running, Site, cluster, says, to};
+use crate::support::{refusing, until};
 use crate::talk::{Web, get, post, reply};
 
 #[actix::test]
@@ -125,4 +126,57 @@ async fn refused_requests_are_counted_too() {
         (1, 1)
     );
     assert_eq!(requests.request_total, 2);
+}
+
+/// A count of the cluster `main`, or of its only host.
+fn counted_of(running: &Running, labels: usize, key: &str) -> u64 {
+    let objects = running.proxy.metrics(&StatsMatcher::default());
+    let of_main = |object: &&Object| {
+        object.table.kind == "upstream"
+            && object.labels.len() == labels
+            && object.labels[0] == "main"
+    };
+    let object = objects.iter().find(of_main).unwrap();
+    let at = object
+        .table
+        .metrics
+        .iter()
+        .position(|metric| metric.key == key);
+    match &object.values[at.unwrap()] {
+        Value::Count(count) => *count,
+        other => panic!("{key} is {other:?}"),
+    }
+}
+
+#[actix::test]
+async fn each_upstream_connection_ends_in_one_way() {
+    let web = Web::scripted(|mut peer| async move {
+        while let Ok(request) = peer.request().await {
+            match request.target() {
+                "/cut" => return,
+                "/last" => return peer.send(reply(200, "", "")).await,
+                _ => peer.send(reply(200, "", "")).await,
+            }
+        }
+    })
+    .await;
+    let site = Site::routes(json!([to("main", json!({}))]));
+    let mut main = cluster("main", &[web.address]);
+    main["idle_timeout"] = json!("1ms");
+    let running = site.with_cluster(main).start().await;
+    let closed = |key| (counted_of(&running, 1, key), counted_of(&running, 2, key));
+    let ends = async |key: &'static str, count| {
+        until(key, async || closed(key) == (count, count)).await;
+    };
+
+    // It is idle too long.
+    assert_eq!(running.ask(get("/")).await.status(), 200);
+    ends("connection_local_close", 1).await;
+    // The host closes it in the middle of a request, which may not be sent twice.
+    assert_eq!(running.ask(post("/cut", "a")).await.status(), 502);
+    ends("connection_remote_close_with_active_request", 1).await;
+    assert_eq!(closed("connection_remote_close"), (1, 1));
+    assert_eq!(closed("connection_local_close"), (1, 1));
+    assert_eq!(closed("connection_local_close_with_active_request"), (0, 0));
+    assert_eq!(closed("connection_close"), (2, 2));
 }

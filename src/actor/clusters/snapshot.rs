@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::HealthTurned;
 use crate::cluster::{Departed, HostSet, Known, Limits, Moment, Names, Reason};
-use crate::config::{self, Balancer};
+use crate::config;
 use crate::telemetry::checks::CheckCounters;
 
 /// One cluster at one moment. Never changed: a change makes a new snapshot.
@@ -128,8 +128,6 @@ fn ruled(hosts: HostSet, settings: &config::Cluster) -> HostSet {
     };
     let hosts = hosts.divided(settings.subsets.as_ref());
     hosts.note_came(Moment::of(Instant::now()));
-    if settings.balancer == Balancer::Maglev {
-        hosts.table();
-    }
+    hosts.prepare(settings.balancer);
     hosts
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Conduct, Grade};
+use crate::cluster::{Conduct, Ending, Grade};
 use crate::net::{Sequel, Word};
 use crate::protocol::http1::{Body, Framing, Persistence, Version, write_status_line};
 use crate::proxy::Side;
@@ -120,6 +120,12 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         self.exchange.response = Some(self.response);
         if let Err(Cut { after, by }) = delivered {
             record.body_sent -= record.body_sent.min(download.unsent.len() as u64);
+            self.upstream.is_cut(match by {
+                Side::Upstream if !record.flags.contains(Flags::TIMED_OUT) => {
+                    Ending::RemoteAmidRequest
+                }
+                _ => Ending::LocalAmidRequest,
+            });
             match by {
                 Side::Downstream => record.reset = true,
                 Side::Upstream if record.flags.contains(Flags::TIMED_OUT) => {}

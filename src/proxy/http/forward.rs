@@ -223,7 +223,10 @@ impl<S: Setting> Exchange<'_, S> {
         flow.carried_by(None);
         let missed = match ran {
             Ok(ran) => return Ok(attempt.end(ran)),
-            Err(missed) => missed,
+            Err(missed) => {
+                attempt.upstream.is_cut(missed.ending());
+                missed
+            }
         };
         self.count_miss(picked, &missed, reuse);
         let host = host.to_string();

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::cluster::Ending;
 use crate::protocol::http1::{Malformed, Method};
 use crate::route::{Outcome, Replay, Reuse};
 
@@ -60,6 +61,16 @@ pub(super) struct Missed {
 }
 
 impl Missed {
+    /// How its connection ends.
+    pub(super) fn ending(&self) -> Ending {
+        match self.miss {
+            Miss::Closed | Miss::Reset => Ending::RemoteAmidRequest,
+            Miss::Gone | Miss::Malformed(_) | Miss::Request(_) | Miss::TimedOut(..) => {
+                Ending::LocalAmidRequest
+            }
+        }
+    }
+
     /// Whether the request may go to another connection: it must be whole, and either nobody has
     /// seen any of it or it may be carried out twice (RFC 9110 section 9.2.2).
     pub(super) fn may_be_sent_again(&self, method: Method, whole: bool) -> bool {

@@ -24,6 +24,16 @@ pub static CLUSTER: Table = Table {
         CONNECTION_TOTAL,
         CONNECTION_ACTIVE,
         CONNECTION_CON_FAIL,
+        CONNECTION_CLOSE,
+        CONNECTION_LOCAL_CLOSE,
+        CONNECTION_REMOTE_CLOSE,
+        CONNECTION_LOCAL_CLOSE_WITH_ACTIVE_REQUEST,
+        CONNECTION_REMOTE_CLOSE_WITH_ACTIVE_REQUEST,
+        CONNECTION_CLOSE_NOTIFY,
+        counter(
+            "connection_retry",
+            "Relayed connections whose host could not be connected to, each host for itself.",
+        ),
         counter(
             "connection_overflow",
             "Connections refused by `max_connections`. Not in MOSN.",
@@ -49,6 +59,11 @@ pub static CLUSTER: Table = Table {
         RESPONSE_SUCCESS,
         RESPONSE_FAILED,
         REQUEST_FAILURE_EJECT,
+        gauge("lb_subsets_created", "Subsets that the hosts make."),
+        counter(
+            "lb_subsets_fallback",
+            "Choices that fell back from the subset that was asked for.",
+        ),
         gauge("hosts", "Hosts of the cluster. Not in MOSN."),
         gauge("hosts_healthy", "Hosts that may be chosen. Not in MOSN."),
     ],
@@ -62,6 +77,12 @@ pub static HOST: Table = Table {
         CONNECTION_TOTAL,
         CONNECTION_ACTIVE,
         CONNECTION_CON_FAIL,
+        CONNECTION_CLOSE,
+        CONNECTION_LOCAL_CLOSE,
+        CONNECTION_REMOTE_CLOSE,
+        CONNECTION_LOCAL_CLOSE_WITH_ACTIVE_REQUEST,
+        CONNECTION_REMOTE_CLOSE_WITH_ACTIVE_REQUEST,
+        CONNECTION_CLOSE_NOTIFY,
         REQUEST_TOTAL,
         REQUEST_ACTIVE,
         REQUEST_LOCAL_RESET,
@@ -94,6 +115,8 @@ pub static HEALTH_CHECK: Table = Table {
             "network_failure",
             "Probes that failed because no answer came in time.",
         ),
+        counter("passive_failure", "Always 0, as in MOSN."),
+        counter("verify_cluster", "Always 0, as in MOSN."),
         counter(
             "inconclusive",
             "Probes that could not be made for want of descriptors, say. Not in MOSN.",
@@ -174,6 +197,30 @@ const CONNECTION_TOTAL: Metric = counter(
 const CONNECTION_ACTIVE: Metric = gauge("connection_active", "Connections open or being opened.");
 const CONNECTION_CON_FAIL: Metric =
     counter("connection_con_fail", "Connections that could not be made.");
+const CONNECTION_CLOSE: Metric = counter(
+    "connection_close",
+    "Connections that were open and have ended.",
+);
+const CONNECTION_LOCAL_CLOSE: Metric = counter(
+    "connection_local_close",
+    "Connections that the proxy closed.",
+);
+const CONNECTION_REMOTE_CLOSE: Metric = counter(
+    "connection_remote_close",
+    "Connections that the host closed, or reset.",
+);
+const CONNECTION_LOCAL_CLOSE_WITH_ACTIVE_REQUEST: Metric = counter(
+    "connection_local_close_with_active_request",
+    "Connections that the proxy closed in the middle of a request.",
+);
+const CONNECTION_REMOTE_CLOSE_WITH_ACTIVE_REQUEST: Metric = counter(
+    "connection_remote_close_with_active_request",
+    "Connections that the host closed in the middle of a request.",
+);
+const CONNECTION_CLOSE_NOTIFY: Metric = counter(
+    "connection_close_notify",
+    "Always 0: HTTP/1 has no such notice, and that of Bolt is not counted.",
+);
 const REQUEST_TOTAL: Metric = counter("request_total", "Requests sent, each try for itself.");
 const REQUEST_ACTIVE: Metric = gauge("request_active", "Requests under way.");
 const REQUEST_LOCAL_RESET: Metric = counter(
