@@ -13,6 +13,11 @@ pub(super) fn metrics(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Metrics {
         return Metrics::default();
     };
     shared_memory(&at, scope);
+    if let Some(at) = at.filled("ewma_config") {
+        let message = "`ewma_config` has no effect, nor has it in MOSN 1.4: what `LB_PEAK_EWMA` remembers \
+                       fades to 1/e in 6 s, as it does in later ones without this key";
+        scope.push(at.note(Code::NoEffect, message));
+    }
     Metrics {
         prometheus: sinks(&at, scope),
         matcher: matcher(&at),

@@ -93,6 +93,7 @@ static METRICS: Schema = Schema {
         now("shm_size", Shape::ByteSize),
         now("flush_mosn", Shape::Bool),
         now("lazy_flush", Shape::Bool),
+        now("ewma_config", Shape::Free),
     ],
 };
 
