@@ -31,7 +31,11 @@
 //!
 //! Pure: the root carries the effects out and reports what becomes of them as further events.
 
+mod window;
+
 use std::time::{Duration, Instant};
+
+pub use window::Window;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

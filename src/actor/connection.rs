@@ -3,32 +3,29 @@
 //! In: nothing; its lane may end it at any await. Out: asks to this worker's clusters. It lives as
 //! long as its one future, and is never restarted: its peer notices, and connects again.
 
+mod moves;
+mod reach;
+
 use std::cell::OnceCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use actix::prelude::*;
-use slog::Level;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::actor::connections::Progress;
-use crate::actor::logger::Event;
 use crate::actor::parking::{Counted, Past};
 use crate::actor::setting::Setting;
-use crate::cluster::{Clue, Conduct, Ending, Evidence, Host, Work};
-use crate::config::{self, Metadata, NetworkFilter, TcpProxy};
-use crate::name::{ClusterName, ListenerName};
+use crate::cluster::{Conduct, Ending};
+use crate::config::{self, NetworkFilter};
+use crate::name::ClusterName;
 use crate::net::Stream;
-use crate::proxy::http::{self, Leave, Served, Stage};
-use crate::proxy::{End, Ended, Relay, Side, meant_for, rpc, target};
-use crate::route::source_hash;
-use crate::upstream::{self, ConnectError, Held, Hosts, PickError, Picked};
-
-/// Hosts that one connection tries, at most; MOSN's figure.
-const TRIES: usize = 3;
+use crate::proxy::http::{self, Leave, Parting, Served, Stage};
+use crate::proxy::{End, Ended, Relay, Side, rpc};
+use crate::upstream::{self, Held};
+use moves::Arrived;
+use reach::{Reached, open};
 
 /// One downstream connection.
 pub(super) struct Connection {
@@ -38,8 +35,8 @@ pub(super) struct Connection {
     progress: Rc<Progress>,
     /// Once a host is reached; counts on it until the actor is dropped, whatever became of it.
     held: Option<Held>,
-    /// Of the cluster whose host is relayed to as it is.
-    cluster: Option<Arc<config::Cluster>>,
+    /// What is on the far side of a relay.
+    far: Option<Far>,
     /// Given back with the actor, unless that leaves it to a parked connection.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -50,6 +47,16 @@ pub(super) enum Entry {
     Accepted(Stream),
     /// It was parked, and its peer has spoken.
     Parked(Box<Leave>),
+    /// It is a relay, and has come from the predecessor.
+    Relay(Box<Arrived>),
+}
+
+/// What is on the far side of a relay.
+enum Far {
+    /// A host of this cluster; so many bytes of it had gone downstream in the predecessor.
+    Host(Arc<config::Cluster>, u64),
+    /// A host of the cluster of that name, which answered an HTTP request.
+    Tunnel(ClusterName),
 }
 
 impl Connection {
@@ -65,7 +72,7 @@ impl Connection {
             setting,
             progress,
             held: None,
-            cluster: None,
+            far: None,
             permit: Some(permit),
         }
     }
@@ -76,12 +83,13 @@ impl Connection {
             id: self.setting.next_connection(),
             addresses: None,
             stage: Stage::BeforeFirst,
+            unread: Vec::new(),
         };
-        self.serve(leave, ctx);
+        self.serve(leave, Parting::Moves, ctx);
     }
 
-    /// Serves requests, until the connection is over, is parked, or becomes a relay.
-    fn serve(&self, leave: Leave, ctx: &mut Context<Self>) {
+    /// Serves requests, until the connection is over, is parked, moves, or becomes a relay.
+    fn serve(&self, leave: Leave, parting: Parting, ctx: &mut Context<Self>) {
         let served = http::serve(http::Connection {
             id: leave.id,
             setting: Rc::clone(&self.setting),
@@ -90,6 +98,8 @@ impl Connection {
             goodbye: Rc::clone(&self.setting.goodbye),
             addresses: leave.addresses.map_or_else(OnceCell::new, OnceCell::from),
             stage: leave.stage,
+            unread: leave.unread,
+            parting,
         });
         ctx.spawn(
             served
@@ -97,9 +107,11 @@ impl Connection {
                 .map(|served, this, ctx| match served {
                     Served::Closed => ctx.stop(),
                     Served::Leaves(leave) => this.park(leave, ctx),
+                    Served::Moves(leave) => this.move_framed(leave, ctx),
                     Served::Tunnel(tunnel) => {
                         let (upstream, held) = tunnel.upstream.into_parts();
                         this.held = Some(held);
+                        this.far = Some(Far::Tunnel(tunnel.cluster));
                         let flow = Rc::clone(&this.progress.flow);
                         let relay = Relay::new(tunnel.downstream, upstream, flow);
                         this.relay(
@@ -121,6 +133,8 @@ impl Connection {
             goodbye: Rc::clone(&self.setting.goodbye),
             addresses: OnceCell::new(),
             stage: Stage::BeforeFirst,
+            unread: Vec::new(),
+            parting: Parting::Stays,
         });
         ctx.spawn(served.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
@@ -135,6 +149,7 @@ impl Connection {
             id,
             addresses,
             stage,
+            unread,
         } = leave;
         let past = Past {
             id,
@@ -162,7 +177,9 @@ impl Connection {
                         id,
                         addresses,
                         stage,
+                        unread,
                     },
+                    Parting::Moves,
                     ctx,
                 );
             }
@@ -185,7 +202,7 @@ impl Connection {
                     settings,
                 } = reached;
                 this.held = Some(held);
-                this.cluster = Some(settings);
+                this.far = Some(Far::Host(settings, 0));
                 let flow = Rc::clone(&this.progress.flow);
                 this.relay(Relay::new(downstream, upstream, flow), ctx);
             }
@@ -193,16 +210,39 @@ impl Connection {
         }));
     }
 
-    fn relay(&mut self, relay: Relay, ctx: &mut Context<Self>) {
+    /// Relays until both sides have ended, or the relay moves.
+    fn relay(&mut self, mut relay: Relay, ctx: &mut Context<Self>) {
         let host = self.held.as_ref().map(|held| &**held.lease.host());
         self.progress.flow.carried_by(host);
-        ctx.spawn(relay.into_actor(self).map(|ended, this, ctx| {
-            this.ended(&ended);
-            ctx.stop();
-        }));
+        let runs = async move {
+            let ended = (&mut relay).await;
+            (ended, relay)
+        };
+        ctx.spawn(
+            runs.into_actor(self)
+                .map(|(ended, relay), this, ctx| match ended.end {
+                    End::Called => this.move_pair(relay, ctx),
+                    _ => {
+                        drop(relay);
+                        this.ended(&ended);
+                        ctx.stop();
+                    }
+                }),
+        );
+    }
+
+    /// Adds what was relayed here to what the host has carried.
+    fn count_bytes(&self) {
+        if let Some(Held { lease, .. }) = &self.held {
+            let flow = &self.progress.flow;
+            lease
+                .load()
+                .count_bytes(flow.sent.get(), flow.received.get());
+        }
     }
 
     fn ended(&mut self, ended: &Ended) {
+        self.count_bytes();
         let Some(Held { lease, .. }) = &mut self.held else {
             return;
         };
@@ -211,8 +251,9 @@ impl Connection {
         }
         let flow = &self.progress.flow;
         let (received, sent) = (flow.received.get(), flow.sent.get());
-        lease.load().count_bytes(sent, received);
-        if let (Some(cluster), Some(conduct)) = (&self.cluster, conduct(ended, sent)) {
+        if let Some(Far::Host(cluster, before)) = &self.far
+            && let Some(conduct) = conduct(ended, before + sent)
+        {
             let suspicion = upstream::note(cluster, lease.host(), conduct, now());
             suspicion
                 .into_iter()
@@ -243,7 +284,8 @@ impl Actor for Connection {
         let downstream = match self.entry.take() {
             Some(Entry::Accepted(stream)) => stream,
             // Whatever its listener has become: it was promised to be served.
-            Some(Entry::Parked(leave)) => return self.serve(*leave, ctx),
+            Some(Entry::Parked(leave)) => return self.serve(*leave, Parting::Moves, ctx),
+            Some(Entry::Relay(arrived)) => return self.go_on(*arrived, ctx),
             None => return,
         };
         match self.setting.post.settings().filter {
@@ -252,185 +294,5 @@ impl Actor for Connection {
             NetworkFilter::Rpc(_) => self.serve_rpc(downstream, ctx),
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }
-    }
-}
-
-/// Connects to a host of the cluster that the listener names; `None` closes the connection.
-async fn open(downstream: &Stream, setting: &Setting, progress: &Progress) -> Option<Reached> {
-    let settings = setting.post.settings();
-    let cluster = cluster_of(&settings, downstream)?;
-    let telling = Telling {
-        downstream,
-        listener: &settings,
-    };
-    let clue = setting.directory.clue(cluster, &telling);
-    match reach(setting, cluster, &clue, progress).await {
-        Ok(reached) => Some(reached),
-        Err(failure) => {
-            setting.counters.failed.fetch_add(1, Relaxed);
-            setting.note(failure.event(&settings.name, cluster));
-            None
-        }
-    }
-}
-
-/// The cluster that this connection goes to; `None` closes it.
-fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option<&'a ClusterName> {
-    match &settings.filter {
-        NetworkFilter::Close | NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => None,
-        NetworkFilter::TcpProxy(proxy @ TcpProxy::Cluster(_)) => target(proxy, None, None),
-        // Only routes look at the addresses, which cost two calls.
-        NetworkFilter::TcpProxy(proxy) => {
-            let source = downstream.peer_address().ok().flatten();
-            target(proxy, source, downstream.local_address().ok().flatten())
-        }
-    }
-}
-
-/// What a relayed connection tells of itself to whoever chooses its host.
-struct Telling<'a> {
-    downstream: &'a Stream,
-    listener: &'a config::Listener,
-}
-
-impl Evidence for Telling<'_> {
-    fn hash(&self) -> Option<u64> {
-        let peer = self.downstream.peer_address().ok()??;
-        Some(source_hash(peer.ip()))
-    }
-
-    fn metadata(&self) -> Arc<Metadata> {
-        Arc::default()
-    }
-
-    fn field(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-
-    fn destination(&self) -> Option<SocketAddr> {
-        let local = self.downstream.local_address().ok().flatten();
-        let original = self.downstream.original_destination();
-        meant_for(original, local, &self.listener.address)
-    }
-}
-
-/// An upstream connection, and what counts it.
-struct Reached {
-    upstream: Stream,
-    held: Held,
-    settings: Arc<config::Cluster>,
-}
-
-/// Why no host could be reached.
-#[derive(Debug, thiserror::Error)]
-enum Unreached {
-    #[error("{host}: {error} (hosts tried: {tries})")]
-    Connect {
-        tries: usize,
-        host: String,
-        error: ConnectError,
-    },
-    /// No host is to blame, and none would help.
-    #[error("{0}")]
-    Exhausted(ConnectError),
-    /// The cluster has as many connections as it may.
-    #[error("its limit of connections is reached")]
-    Overflow,
-    #[error(transparent)]
-    Pick(#[from] PickError),
-}
-
-impl Unreached {
-    fn event(&self, listener: &ListenerName, cluster: &ClusterName) -> Event {
-        let text = format!("listener `{listener}`: no upstream in cluster `{cluster}`: {self}");
-        match self {
-            Self::Exhausted(_) => Event::exhausted(text),
-            Self::Connect { .. } | Self::Overflow | Self::Pick(_) => Event {
-                level: Level::Error,
-                tag: "mosn.proxy.upstream_conn_failed",
-                kind: cluster.to_string(),
-                text,
-            },
-        }
-    }
-}
-
-/// Connects to a host of the cluster; when that fails, to another one.
-async fn reach(
-    setting: &Setting,
-    cluster: &ClusterName,
-    clue: &Clue,
-    progress: &Progress,
-) -> Result<Reached, Unreached> {
-    let mut tried: Vec<Arc<Host>> = Vec::new();
-    let mut last = None;
-    while tried.len() < TRIES {
-        let picked = setting.directory.pick(cluster, &tried, Work::Relay, clue);
-        let picked = match picked.await {
-            Ok(picked) => picked,
-            // The hosts are exhausted: what the last of them said tells more.
-            Err(PickError::NoHost { .. }) if last.is_some() => break,
-            Err(error) => return Err(error.into()),
-        };
-        let settings = &picked.settings;
-        let permit = setting.pools.permit(settings, &picked.limits).await;
-        let permit = permit.ok_or(Unreached::Overflow)?;
-        let connected = upstream::connect(
-            picked.lease.address(),
-            settings.connect_timeout,
-            settings.mark,
-            setting.pools.book(),
-        )
-        .await;
-        judge(setting, &picked, &connected);
-        let Picked {
-            mut lease,
-            settings,
-            ..
-        } = picked;
-        match connected {
-            Ok(upstream) => {
-                progress.also_limit(settings.idle_timeout);
-                lease.ends(Ending::Local);
-                return Ok(Reached {
-                    upstream,
-                    held: Held { lease, permit },
-                    settings,
-                });
-            }
-            Err(error @ ConnectError::Exhausted(_)) => return Err(Unreached::Exhausted(error)),
-            Err(error) => {
-                lease.load().count_connect_failure();
-                lease.load().count_reconnect();
-                setting.note(missed(cluster, &lease, &error));
-                tried.push(Arc::clone(lease.host()));
-                last = Some((lease.to_string(), error));
-            }
-        }
-    }
-    let (host, error) = last.expect("the loop runs at least once, and leaves only with an error");
-    let tries = tried.len();
-    Err(Unreached::Connect { tries, host, error })
-}
-
-/// Takes note of how a host took a connection.
-fn judge(setting: &Setting, picked: &Picked, connected: &Result<Stream, ConnectError>) {
-    let conduct = match connected {
-        Ok(_) => Conduct::Connected,
-        Err(error) if error.blames_host() => Conduct::ConnectFailed,
-        Err(_) => return,
-    };
-    if let Some(suspicion) = picked.note(conduct, now()) {
-        setting.suspect(suspicion);
-    }
-}
-
-/// A host did not take the connection; perhaps another one does.
-fn missed(cluster: &ClusterName, host: &Host, error: &ConnectError) -> Event {
-    Event {
-        level: Level::Warning,
-        tag: "upstream.connect",
-        kind: host.to_string(),
-        text: format!("cluster `{cluster}`: host {host}: {error}"),
     }
 }

@@ -16,11 +16,14 @@ use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
+use crate::actor::arrivals::Arrival;
 use crate::actor::connection::{Connection, Entry};
 use crate::actor::listeners::Post;
+use crate::actor::mover::Next;
 use crate::actor::parking::Parked;
 use crate::actor::setting::Setting;
 use crate::actor::supervisor::{Group, Key, Life, run};
+use crate::config::NetworkFilter;
 use crate::net::Stream;
 use crate::proxy::Flow;
 use crate::proxy::http::Leave;
@@ -52,7 +55,7 @@ pub(super) struct Progress {
     pub flow: Rc<Flow>,
     /// For how long it may move none; `None` is for ever.
     pub idle_timeout: Cell<Option<Duration>>,
-    /// For how long it has rested when it is wished away.
+    /// For how long it had rested when it began, or when it is wished away.
     pub quiet: Cell<Duration>,
 }
 
@@ -85,10 +88,10 @@ struct Watch {
 impl Watch {
     fn new(progress: Rc<Progress>) -> Self {
         Self {
-            progress,
             received: 0,
             sent: 0,
-            quiet: Duration::ZERO,
+            quiet: progress.quiet.get(),
+            progress,
         }
     }
 
@@ -213,6 +216,7 @@ impl Admitted {
             id: past.id,
             addresses: past.addresses.map(|addresses| *addresses),
             stage: past.stage,
+            unread: Vec::new(),
         };
         self.run(Entry::Parked(Box::new(leave)), past.permit, progress);
     }
@@ -226,10 +230,69 @@ impl Admitted {
         });
     }
 
+    /// Serves one that has come from the predecessor. Where it cannot be, it ends.
+    pub(super) fn arrive(&self, arrival: Arrival) {
+        let Arrival {
+            permit,
+            idle_timeout,
+            quiet,
+            what,
+            ..
+        } = arrival;
+        let progress = Progress::default();
+        progress.idle_timeout.set(idle_timeout);
+        progress.quiet.set(quiet);
+        if let Ok(entry) = Entry::arrived(what, &self.setting) {
+            self.setting.counters.connections.fetch_add(1, Relaxed);
+            self.run(entry, permit, progress);
+        }
+    }
+
+    /// Wishes that they go on in the successor, or where that cannot be, that they end.
+    pub(super) fn part(&self) {
+        let can_move = !matches!(self.post().settings().filter, NetworkFilter::Rpc(_));
+        if self.post().mover().is_none() || !can_move {
+            return self.say_goodbye();
+        }
+        self.setting.goodbye.wish_move();
+        let parked = self.setting.parking.places(self.post().generation);
+        let parked = parked.into_iter().map(Next::Parked);
+        let watches = self.watches.borrow();
+        let running = watches.keys().copied().map(Next::Running);
+        self.setting.moving.begin(parked.chain(running));
+    }
+
+    /// Those that were to move and have not are said goodbye to, if nothing moves any more.
+    pub(super) fn remind(&self) {
+        if self.setting.goodbye.is_move() && self.post().mover().is_none() {
+            self.say_goodbye();
+        }
+    }
+
+    /// Calls some of those that are to move from their rest.
+    fn call_some(&self) {
+        for next in self.setting.moving.next() {
+            match next {
+                Next::Parked(place) => {
+                    let generation = self.post().generation;
+                    let parked = self.setting.parking.leave_one(place, generation);
+                    parked.into_iter().for_each(|one| self.resume(one));
+                }
+                Next::Running(key) => {
+                    if let Some(watch) = self.watches.borrow().get(&key) {
+                        watch.progress.quiet.set(watch.quiet);
+                        watch.progress.flow.bell.ring_to_move();
+                    }
+                }
+            }
+        }
+    }
+
     /// Wishes that they end at their next rest. Those that are parked end now, unless they are
     /// owed an answer.
     pub(super) fn say_goodbye(&self) {
         self.setting.goodbye.say();
+        self.setting.moving.end();
         for watch in self.watches.borrow().values() {
             watch.progress.flow.bell.ring();
         }
@@ -249,12 +312,19 @@ impl Admitted {
 
     /// Waits until none is left.
     pub(super) async fn emptied(&self) {
-        self.group.reaches(0).await;
+        loop {
+            self.group.reaches(0).await;
+            if self.setting.moving.is_done() {
+                return;
+            }
+            self.setting.moving.all_called().await;
+        }
     }
 
     /// Ends them all.
     pub(super) async fn end(&self) {
         drop(self.setting.parking.leave(self.post().generation));
+        self.setting.moving.end();
         self.group.kill_all();
         self.emptied().await;
     }
@@ -286,7 +356,19 @@ impl Actor for Connections {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(TICK, |this, _| this.admitted.sweep());
+        ctx.run_interval(TICK, |this, _| {
+            this.admitted.sweep();
+            // Who was called and had gone on meanwhile has left its place to nobody.
+            this.admitted.call_some();
+        });
+        let admitted = Rc::clone(&self.admitted);
+        let calls = async move {
+            loop {
+                admitted.setting.moving.news().await;
+                admitted.call_some();
+            }
+        };
+        ctx.spawn(calls.into_actor(self));
     }
 }
 
@@ -300,6 +382,7 @@ mod tests {
     use super::*;
     use crate::actor::cluster::Directory;
     use crate::actor::clusters::Snapshot;
+    use crate::actor::mover::Moving;
     use crate::actor::parking::Parking;
     use crate::actor::routers::Tables;
     use crate::actor::setting::Numbers;
@@ -335,6 +418,7 @@ mod tests {
                 tables: Tables::default(),
                 lines: WorkerLines::default(),
                 goodbye: Rc::default(),
+                moving: Moving::default(),
                 numbers: Numbers::default(),
                 aside: Group::new(|_, _| {}),
                 open: RefCell::default(),

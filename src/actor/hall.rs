@@ -10,9 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
+use crate::actor::arrivals::{Arrival, Arrivals};
 use crate::actor::cluster::Directory;
 use crate::actor::connections::Admitted;
 use crate::actor::listeners::Post;
+use crate::actor::mover::Moving;
 use crate::actor::parking::{Parked, Parking};
 use crate::actor::setting::{Numbers, Setting};
 use crate::actor::supervisor::Group;
@@ -29,6 +33,8 @@ struct Inner {
     /// One a listener, also of those that were taken down and drain.
     admitted: RefCell<Vec<Rc<Admitted>>>,
     parking: Parking,
+    /// What comes from the predecessor.
+    arrivals: RefCell<Option<mpsc::Receiver<Arrival>>>,
     directory: Directory,
     pools: Pools,
     trunks: Trunks,
@@ -66,14 +72,36 @@ impl Hall {
         while let Poll::Ready(spoken) = self.0.parking.poll_spoken(cx) {
             spoken.into_iter().for_each(|parked| self.resume(parked));
         }
+        self.poll_arrivals(cx);
         self.0.pools.poll_keep(cx)
     }
 
-    /// Lets the worker's pool and those of the others make room for one another, and read one book.
-    pub(super) fn join(&self, neighbours: &Neighbours, book: &Book) {
+    /// Serves what comes from the predecessor.
+    fn poll_arrivals(&self, cx: &mut Context<'_>) {
+        let mut arrivals = self.0.arrivals.borrow_mut();
+        let Some(arrivals) = &mut *arrivals else {
+            return;
+        };
+        while let Poll::Ready(Some(arrival)) = arrivals.poll_recv(cx) {
+            let all = self.0.admitted.borrow().clone();
+            let known = all
+                .iter()
+                .find(|one| Arc::ptr_eq(one.post(), &arrival.post));
+            // One whose listener has been taken down meanwhile ends with it.
+            if let Some(admitted) = known {
+                admitted.arrive(arrival);
+            }
+        }
+    }
+
+    /// Lets the worker's pool and those of the others make room for one another, and read one book, and
+    /// has the worker take its share of what the predecessor hands over.
+    pub(super) fn join(&self, neighbours: &Neighbours, book: &Book, arrivals: &Arrivals) {
         self.0.pools.join(neighbours);
         self.0.pools.read(book);
         self.0.trunks.read(book);
+        let mut joined = self.0.arrivals.borrow_mut();
+        joined.get_or_insert_with(|| arrivals.join());
     }
 
     fn resume(&self, parked: Parked) {
@@ -120,6 +148,7 @@ impl Hall {
             lines: self.0.lines.clone(),
             parking: self.0.parking.clone(),
             goodbye: Rc::default(),
+            moving: Moving::default(),
             numbers: Numbers::of(Arc::clone(&orders.numbers)),
             aside: Group::new(|_, _| {}),
             open: RefCell::default(),

@@ -130,7 +130,7 @@ impl Lane {
     /// Takes what is queued at the sockets, and nothing after it.
     pub(super) async fn stop_accepting(&self) {
         self.state.set(State::Draining);
-        self.admitted.say_goodbye();
+        self.admitted.part();
         self.remove_acceptors().await;
     }
 

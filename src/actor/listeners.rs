@@ -9,11 +9,12 @@ mod departed;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 
+use crate::actor::mover::Mover;
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
 use crate::config::{self, Address, Bind};
@@ -37,6 +38,8 @@ pub(crate) struct Post {
     paused: AtomicBool,
     /// Its place in what the predecessor has offered.
     inherited: Option<usize>,
+    /// How its connections leave for the successor, once that has taken over.
+    mover: OnceLock<Mover>,
     /// One a worker.
     pub counters: Vec<Arc<ListenerCounters>>,
     /// One a worker, too.
@@ -91,6 +94,18 @@ impl Post {
     #[must_use]
     pub(crate) fn inherited(&self) -> Option<usize> {
         self.inherited
+    }
+
+    /// Has its connections leave for the successor when it is taken down.
+    pub(crate) fn move_by(&self, mover: Mover) {
+        // A process has one successor.
+        let _ = self.mover.set(mover);
+    }
+
+    /// How its connections leave for the successor, if any can.
+    #[must_use]
+    pub(crate) fn mover(&self) -> Option<&Mover> {
+        self.mover.get().filter(|mover| mover.is_open())
     }
 
     /// Where it really listens, which differs from the settings when those ask for port 0.
@@ -301,6 +316,7 @@ impl Listeners {
                 sockets: ArcSwap::new(sockets),
                 paused: AtomicBool::new(self.board.0.held.load(Relaxed)),
                 inherited,
+                mover: OnceLock::new(),
                 counters: (0..self.workers).map(|_| Arc::default()).collect(),
                 requests: (0..self.workers).map(|_| Arc::default()).collect(),
             }))

@@ -4,6 +4,7 @@
 
 mod acceptor;
 pub mod admin;
+mod arrivals;
 mod checks;
 mod cluster;
 mod clusters;
@@ -18,6 +19,7 @@ mod lane;
 mod listeners;
 mod logger;
 pub mod metrics;
+mod mover;
 mod parking;
 mod resolver;
 mod resolvers;

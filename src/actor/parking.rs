@@ -147,6 +147,18 @@ impl Parking {
         self.take(keys)
     }
 
+    /// The places of those that came by the listener of this generation.
+    pub(super) fn places(&self, generation: u64) -> Vec<usize> {
+        self.keys(|parked| parked.past.generation == generation)
+    }
+
+    /// Gives away the one at a place, if it came by the listener of this generation.
+    pub(super) fn leave_one(&self, place: usize, generation: u64) -> Option<Parked> {
+        let is_of = |parked: &Parked| parked.past.generation == generation;
+        let is_there = self.0.parked.borrow().get(place).is_some_and(is_of);
+        is_there.then(|| self.take([place]).pop())?
+    }
+
     /// So much time has passed: closes those that have rested for too long.
     pub(super) fn sweep(&self, tick: Duration) {
         let overdue = self.keys(|Parked { past, .. }| {

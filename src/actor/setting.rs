@@ -14,6 +14,7 @@ use crate::actor::cluster::Directory;
 use crate::actor::clusters;
 use crate::actor::listeners::Post;
 use crate::actor::logger::{self, Event};
+use crate::actor::mover::Moving;
 use crate::actor::parking::Parking;
 use crate::actor::routers::Tables;
 use crate::actor::slot::Slot;
@@ -60,6 +61,8 @@ pub(super) struct Setting {
     pub parking: Parking,
     /// Said when the lane drains.
     pub goodbye: Rc<Goodbye>,
+    /// How far it is with moving its connections.
+    pub moving: Moving,
     /// What connections and requests are told apart by.
     pub numbers: Numbers,
     /// Work that no connection waits for.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::actor::arrivals::Arrivals;
 use crate::actor::cluster;
 use crate::actor::clusters::{self, Current, Shelf};
 use crate::actor::connections::Admitted;
@@ -53,6 +54,8 @@ pub(super) struct Orders {
     pub neighbours: Neighbours,
     /// Where names of hosts lead.
     pub book: Book,
+    /// What comes from the predecessor.
+    pub arrivals: Arrivals,
     /// The listeners there are.
     pub board: Board,
     /// The routes there are.
@@ -82,7 +85,8 @@ pub(super) fn start(orders: &Orders, hall: Hall, slot: &Slot<Handle>) -> (View, 
         gone: Rc::default(),
         turn: Rc::new(tokio::sync::Mutex::new(())),
     };
-    crew.hall.join(&orders.neighbours, &orders.book);
+    crew.hall
+        .join(&orders.neighbours, &orders.book, &orders.arrivals);
     let (roster, door) = (crew.clone(), slot.clone());
     let roster = ChildSpec::permanent("roster", move || Roster::start(roster.clone(), &door));
     let (clusters, posts) = (orders.shelf.all(), orders.board.posts());
@@ -251,6 +255,9 @@ impl Crew {
                 lane.follow().await?;
             }
         }
+        self.draining()
+            .iter()
+            .for_each(|lane| lane.admitted().remind());
         // Only now: a new lane may have got the socket of an old one, and a worker can watch each
         // socket but once.
         for post in wanted.iter() {

@@ -1,6 +1,7 @@
 //! The hosts of a cluster at one moment.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{self, Balancer, HostAddress};
@@ -174,6 +175,15 @@ impl HostSet {
     #[must_use]
     pub fn find(&self, address: &HostAddress) -> Option<&Arc<Host>> {
         self.hosts.iter().find(|host| host.address() == address)
+    }
+
+    /// The host whose address a configuration writes so.
+    #[must_use]
+    pub fn named(&self, text: &str) -> Option<&Arc<Host>> {
+        match text.parse::<SocketAddr>() {
+            Ok(address) => self.find(&address.into()),
+            Err(_) => self.hosts.iter().find(|host| host.to_string() == text),
+        }
     }
 
     /// Which hosts may be chosen.

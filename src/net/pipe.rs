@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
+use nix::unistd::{pipe2, read};
 
 /// How large a pipe is asked for: the most that Linux grants everyone. A quarter of it costs three
 /// times the calls for each GB. Where it is refused, the default does.
@@ -56,6 +56,25 @@ impl Pipe {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// Takes out all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; what was not taken out is still there.
+    pub fn take_out(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len];
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let more = read(&self.reader, &mut bytes[taken..])?;
+            if more == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            taken += more;
+        }
+        self.len = 0;
+        Ok(bytes)
     }
 
     pub(super) fn reader(&self) -> impl AsFd {

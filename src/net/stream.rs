@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -151,6 +151,38 @@ impl Stream {
         self.hasten();
         drop(self.watch);
         self.socket
+    }
+
+    /// As [`new`](Self::new), of a socket that was [carried](Self::carry) by another process.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and when it is no stream socket.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn carried(socket: OwnedFd) -> io::Result<Self> {
+        let known = SockRef::from(&socket);
+        if known.r#type()? != Type::STREAM {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let kind = match known.domain()? {
+            Domain::UNIX => Kind::Any,
+            _ => Kind::Prompt,
+        };
+        known.set_nonblocking(true)?;
+        Self::of(socket, kind)
+    }
+
+    /// The socket once more, for another process to go on with; closing this one then ends nothing.
+    ///
+    /// # Errors
+    ///
+    /// When this process is out of descriptors.
+    pub fn carry(&self) -> io::Result<OwnedFd> {
+        self.hasten();
+        self.socket.try_clone()
     }
 
     /// Receives what is there, at most a whole buffer; 0 is the end of the peer's stream.

@@ -13,6 +13,7 @@ pub struct Bell {
     state: Cell<State>,
     leaves: Cell<bool>,
     looks: Cell<bool>,
+    moves: Cell<bool>,
     has_left: Cell<bool>,
 }
 
@@ -58,6 +59,21 @@ impl Bell {
     pub fn ring_to_leave(&self) {
         self.leaves.set(true);
         self.ring();
+    }
+
+    /// Has a relay stop where it can go on in another process.
+    pub fn ring_to_move(&self) {
+        self.moves.set(true);
+        self.wake();
+    }
+
+    /// The relay is called by `waker`; whether it is to stop.
+    pub(super) fn listen(&self, waker: &Waker) -> bool {
+        if self.moves.take() {
+            return true;
+        }
+        self.remember(waker);
+        false
     }
 
     /// Whether the connection waits outside of its actor now.

@@ -10,5 +10,5 @@ mod way;
 
 pub use bell::Bell;
 pub use destination::meant_for;
-pub use relay::{End, Ended, Flow, Relay, Side};
+pub use relay::{End, Ended, Flow, Packed, Relay, Side};
 pub use target::target;

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use crate::cluster::{Departure, Host};
 use crate::net::Stream;
+use crate::protocol::handover::Halves;
 
 use super::Bell;
 use super::way::{Broken, Way};
@@ -33,7 +35,7 @@ pub struct Flow {
     pub received: Cell<u64>,
     /// From upstream, taken by downstream.
     pub sent: Cell<u64>,
-    /// Rung when something is wished of it; a relay never rests.
+    /// Rung when something is wished of it; a relay never rests, and only stops to move.
     pub bell: Bell,
     /// What is asked of whoever watches: the host that is at work for it.
     carried_by: RefCell<Option<Arc<Departure>>>,
@@ -88,6 +90,18 @@ pub enum End {
     Reset,
     /// One side's connection failed; the other's was reset.
     Failed(io::Error),
+    /// Neither: it was called by its [`Bell`] and has stopped. It goes on when it is polled again,
+    /// or in another process.
+    Called,
+}
+
+/// What a relay that has stopped goes on with in another process, beside its two sockets.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// What is read no more, since it has ended.
+    pub halves: Halves,
+    /// Bytes that upstream is still to get, then those that downstream is.
+    pub payload: Vec<u8>,
 }
 
 /// Relays bytes both ways until both sides have closed, or one fails.
@@ -97,7 +111,7 @@ pub enum End {
 ///   read meanwhile.
 /// * A side that is reset has the other reset, once what it had sent is passed on.
 ///
-/// Dropping it, also when it is done, closes both connections.
+/// Dropping it, also when it is done, closes both connections, unless another process has them too.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Relay {
@@ -128,6 +142,58 @@ impl Relay {
     pub fn after(mut self, from_downstream: Vec<u8>, from_upstream: Vec<u8>) -> Self {
         self.up = Some(Way::after(from_downstream));
         self.down = Some(Way::after(from_upstream));
+        self
+    }
+
+    /// What it goes on with elsewhere. Nothing of it is lost here: who has packed may go on.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot go on anywhere, or cannot be packed now.
+    pub fn pack(&mut self) -> io::Result<Packed> {
+        if !may_move(self.gone.is_some(), self.up.is_some(), self.down.is_some()) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let mut payload = Vec::new();
+        let mut unsent = |way: &mut Option<Way>| {
+            if let Some(way) = way {
+                payload.extend_from_slice(way.unsent()?);
+            }
+            io::Result::Ok(payload.len())
+        };
+        let up = unsent(&mut self.up)?;
+        unsent(&mut self.down)?;
+        let halves = Halves {
+            up,
+            up_open: self.up.is_some(),
+            down_open: self.down.is_some(),
+        };
+        Ok(Packed { halves, payload })
+    }
+
+    /// The sockets once more, downstream's first, for another process to go on with.
+    ///
+    /// # Errors
+    ///
+    /// When this process is out of descriptors.
+    pub fn carry(&self) -> io::Result<[OwnedFd; 2]> {
+        Ok([self.downstream.carry()?, self.upstream.carry()?])
+    }
+
+    /// Goes on with what another process has [packed](Self::pack).
+    pub fn unpacked(mut self, packed: Packed) -> Self {
+        let Packed {
+            halves,
+            mut payload,
+        } = packed;
+        let down = payload.split_off(halves.up.min(payload.len()));
+        self.up = halves.up_open.then(|| Way::after(payload));
+        self.down = halves.down_open.then(|| Way::after(down));
+        self.first = match (halves.up_open, halves.down_open) {
+            (false, _) => Some(Side::Downstream),
+            (_, false) => Some(Side::Upstream),
+            (true, true) => None,
+        };
         self
     }
 
@@ -186,6 +252,12 @@ impl Future for Relay {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let this = self.get_mut();
+        if this.flow.bell.listen(cx.waker()) {
+            return Poll::Ready(Ended {
+                by: Side::Downstream,
+                end: End::Called,
+            });
+        }
         if let Some(up) = &mut this.up
             && let Poll::Ready(result) =
                 up.poll(cx, &this.downstream, &this.upstream, &this.flow.received)
@@ -202,6 +274,12 @@ impl Future for Relay {
         }
         Poll::Pending
     }
+}
+
+/// Whether a pair can go on in another process: neither side has failed, and there is something
+/// left to pass on.
+fn may_move(has_failed: bool, up_open: bool, down_open: bool) -> bool {
+    !has_failed && (up_open || down_open)
 }
 
 impl Side {

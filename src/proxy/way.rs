@@ -73,6 +73,25 @@ impl Way {
         way
     }
 
+    /// The bytes that its sink is still to get, all of them in this process' memory.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not give them; it goes on as before then.
+    pub(super) fn unsent(&mut self) -> io::Result<&[u8]> {
+        if let Unsent::Piped(pipe) = &mut self.unsent {
+            let bytes = pipe.take_out()?.into_boxed_slice();
+            let emptied = std::mem::replace(&mut self.unsent, Unsent::Copied { bytes, sent: 0 });
+            if let Unsent::Piped(pipe) = emptied {
+                PipePool::give(pipe);
+            }
+        }
+        Ok(match &self.unsent {
+            Unsent::Copied { bytes, sent } => &bytes[*sent..],
+            Unsent::Nothing | Unsent::Piped(_) => &[],
+        })
+    }
+
     /// Bytes of this process' memory that it holds.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {

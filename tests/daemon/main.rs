@@ -13,6 +13,7 @@ mod http;
 mod life;
 mod load;
 mod logs;
+mod moves;
 mod peers;
 mod refused;
 mod report;

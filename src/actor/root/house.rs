@@ -14,6 +14,7 @@ use super::fit::{EventLogs, event_logs, fit};
 use super::steps::Steps;
 use super::upgrade::Succession;
 use super::{ApplyError, Options, Running, totals};
+use crate::actor::arrivals::Arrivals;
 use crate::actor::checks::{Checks, Means};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
@@ -28,7 +29,6 @@ use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::actor::threads::Threads;
 use crate::actor::upgrade::Inheritance;
 use crate::actor::view::{ClusterView, ListenerView, Overview};
-use crate::actor::worker::Orders;
 use crate::actor::workers::{self, Doors};
 use crate::config::{self, Change, Plan, diff};
 use crate::lifecycle::State;
@@ -36,7 +36,6 @@ use crate::name::ListenerName;
 use crate::net::Given;
 use crate::proxy::http::Fitting;
 use crate::supervise::{Restart, Shutdown};
-use crate::upstream::Neighbours;
 
 /// How long the workers may take to end, each of them within its own deadline.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -62,13 +61,15 @@ pub(super) struct House {
     pub(super) admission: Arc<Semaphore>,
     pub(super) shelf: Shelf,
     pub(super) board: Board,
-    tables: Tables,
-    numbers: Arc<AtomicU64>,
+    /// What comes from the predecessor.
+    pub(super) arrivals: Arrivals,
+    pub(super) tables: Tables,
+    pub(super) numbers: Arc<AtomicU64>,
     pub(super) clusters: Slot<clusters::Handle>,
     resolvers: resolvers::Doors,
     routers: Slot<routers::Handle>,
     listeners: Slot<listeners::Handle>,
-    logger: Slot<logger::Handle>,
+    pub(super) logger: Slot<logger::Handle>,
     /// With all they know of hosts.
     checks: Checks,
     pub(super) subscribers: Subscribers,
@@ -95,8 +96,7 @@ impl House {
         if succession.is_successor() {
             board.hold();
         }
-        let workers = Doors::new(options.workers);
-        let threads = Threads::new(options.workers);
+        let (workers, threads) = (Doors::new(options.workers), Threads::new(options.workers));
         let running = Running::nothing(options.keeping.version);
         let (clusters, logger) = (Slot::default(), Slot::default());
         let checks = Checks::new(Means {
@@ -121,6 +121,7 @@ impl House {
             resolvers,
             shelf,
             board,
+            arrivals: Arrivals::default(),
             tables: Tables::default(),
             numbers: Arc::default(),
             clusters,
@@ -186,23 +187,6 @@ impl House {
         specs.extend(self.succession.spec());
         specs.extend(admin);
         specs
-    }
-
-    fn orders(&self) -> Orders {
-        Orders {
-            index: 0,
-            shelf: self.shelf.clone(),
-            clusters: self.clusters.clone(),
-            neighbours: Neighbours::default(),
-            book: self.options.book.clone(),
-            board: self.board.clone(),
-            tables: self.tables.clone(),
-            numbers: Arc::clone(&self.numbers),
-            admission: Arc::clone(&self.admission),
-            drain_time: self.options.drain_time,
-            logger: self.logger.clone(),
-            log: self.options.log.clone(),
-        }
     }
 
     fn clusters_spec(&self) -> ChildSpec {
@@ -420,6 +404,9 @@ impl House {
         }
         drop(turn);
         self.workers.drained().await;
+        if let Some(desk) = &self.succession.desk {
+            desk.finish_moves().await;
+        }
     }
 
     /// Ends what outlives the tree, and says what the hosts have carried.

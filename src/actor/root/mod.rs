@@ -14,6 +14,7 @@ mod fit;
 mod history;
 mod house;
 mod journal;
+mod means;
 mod proposal;
 mod steps;
 mod totals;
@@ -117,6 +118,7 @@ pub fn start(
         step: "upgrade",
         reason: error.to_string(),
     })?;
+    house.furnish();
     let charge = house.succession.charge.subscribe();
     let running = Arc::clone(&house.running);
     let (counts, vitals) = (house.counts(), house.vitals());

@@ -231,6 +231,8 @@ impl House {
                 desk.command(Command::Say(word, self.inherited_places()));
                 Ok(())
             }
+            // Lanes look by which way their connections leave, and this one is closed.
+            Effect::SayGoodbye => self.reconcile().await,
             Effect::TakeCharge => {
                 self.take_charge(desk).await;
                 Ok(())
@@ -291,8 +293,17 @@ impl House {
         self.succession.charge.send_replace(Charge::Ours);
     }
 
-    /// Leaves what the successor has to the successor: files of sockets, and the control socket.
+    /// Leaves what the successor has to the successor: files of sockets, the control socket, and, as
+    /// they come to rest, connections.
     pub(super) fn leave(&self) {
+        if let Some(desk) = &self.succession.desk {
+            let offered = self.succession.offered.borrow();
+            for &place in self.succession.adopted.borrow().iter() {
+                if let (Some(post), Some(mover)) = (offered.get(place), desk.mover(place)) {
+                    post.move_by(mover);
+                }
+            }
+        }
         for post in self.adopted() {
             post.sockets().iter().for_each(|socket| socket.disown());
         }

@@ -1,6 +1,6 @@
 //! What an upgrade has led to so far. It belongs to the root, so that it outlives the actor.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
-use super::{Inheritance, Upgrades};
+use super::{Holdings, Inheritance, Upgrades};
+use crate::actor::mover::{self, Mover, Offered};
 use crate::lifecycle::{Event, State, Word};
 use crate::net::{Control, DirectoryLock, Listening, Talk, is_anyone_in_charge};
 use crate::protocol::handover::Offer;
@@ -47,6 +48,22 @@ pub(crate) enum Command {
     HangUp,
 }
 
+/// How far a process is with moving its connections to its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// There is no successor in charge.
+    Before,
+    /// They move.
+    Moving,
+    /// None is left, which the successor is to be told.
+    Finishing,
+    /// None moves any more.
+    Over,
+}
+
+/// How long a successor may take to hear that nothing more will come.
+const HEARS_WITHIN: Duration = Duration::from_secs(1);
+
 /// What the predecessor has offered, and its sockets.
 pub(crate) type Estate = (Offer, Vec<OwnedFd>);
 
@@ -62,6 +79,12 @@ pub(crate) struct Desk {
     pub(super) talking: Cell<Option<(u32, Instant)>>,
     /// What became of the latest upgrade, and how many there have been.
     pub(super) outcome: watch::Sender<(u64, Result<(), String>)>,
+    /// By what a connection from the predecessor finds its place.
+    pub(super) holdings: OnceCell<Holdings>,
+    /// How far this process is with moving its connections to a successor.
+    pub(super) phase: watch::Sender<Phase>,
+    /// Where they are offered.
+    offers: RefCell<Option<mpsc::Sender<Offered>>>,
     control: RefCell<Option<Rc<Control>>>,
     charge: watch::Sender<bool>,
     commands: RefCell<Option<mpsc::Sender<Command>>>,
@@ -94,6 +117,9 @@ impl Desk {
             predecessor: RefCell::new(talk),
             talking: Cell::new(None),
             outcome: watch::Sender::new((0, Ok(()))),
+            holdings: OnceCell::new(),
+            phase: watch::Sender::new(Phase::Before),
+            offers: RefCell::default(),
             control: RefCell::default(),
             charge: watch::Sender::new(false),
             commands: RefCell::default(),
@@ -101,6 +127,43 @@ impl Desk {
             told,
         };
         (Rc::new(desk), hears, offer)
+    }
+
+    /// Says by what connections from a predecessor find their places.
+    pub(crate) fn furnish(&self, holdings: Holdings) {
+        // It is done once, when the process starts.
+        let _ = self.holdings.set(holdings);
+    }
+
+    /// Has connections move to a successor that has taken over; what is offered comes here.
+    pub(super) fn begin_moves(&self) -> mpsc::Receiver<Offered> {
+        let (sender, offers) = mover::queue();
+        self.offers.replace(Some(sender));
+        self.phase.send_replace(Phase::Moving);
+        offers
+    }
+
+    /// How the connections move of the listener at this place of what was offered; `None` when they
+    /// cannot.
+    pub(crate) fn mover(&self, place: usize) -> Option<Mover> {
+        let offers = self.offers.borrow().clone();
+        offers.map(|offers| Mover::new(place, offers))
+    }
+
+    /// Has the successor told that nothing more will come, and waits a moment until it is.
+    pub(crate) async fn finish_moves(&self) {
+        let finishes = |phase: &mut Phase| {
+            let moves = *phase == Phase::Moving;
+            if moves {
+                *phase = Phase::Finishing;
+            }
+            moves
+        };
+        if self.phase.send_if_modified(finishes) {
+            let mut phase = self.phase.subscribe();
+            let over = phase.wait_for(|phase| *phase == Phase::Over);
+            let _ = timeout(HEARS_WITHIN, over).await;
+        }
     }
 
     /// Opens the control socket, which is not in charge yet.

@@ -6,9 +6,12 @@
 //! `Desk`: when this actor dies a talk ends, which the other process takes as any other end, and
 //! the next life answers at the same socket.
 
+mod arriving;
 mod desk;
+mod holdings;
 mod inherit;
 mod launch;
+mod moving;
 mod predecessor;
 mod successor;
 
@@ -22,6 +25,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
 pub(super) use desk::{Command, Desk, Told};
+pub(super) use holdings::Holdings;
 pub use inherit::{InheritError, Inheritance, inherit, report};
 pub use launch::{Launch, Launched, Launcher};
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::desk::{Command, Desk, Told};
 use super::launch::{self, Launch};
+use super::moving;
 use crate::lifecycle::{Event, State, Word};
 use crate::net::{Peer, Talk, TalkError};
 use crate::protocol::handover::{MOST_DESCRIPTORS, Message};
@@ -71,7 +72,13 @@ async fn succeed(desk: Rc<Desk>, mut talk: Talk, pid: u32) {
     let commands = desk.begin(pid);
     desk.event(Event::SuccessorCame).await;
     let event = match converse(&desk, &mut talk, commands).await {
-        Ok(()) => Event::SuccessorCommitted,
+        Ok(()) => {
+            let offers = desk.begin_moves();
+            desk.publish(Ok(()));
+            desk.end();
+            desk.event(Event::SuccessorCommitted).await;
+            return moving::run(desk, talk, offers).await;
+        }
         Err(reason) => {
             let why = reason.clone();
             let refused = Message::Refused { reason };

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc;
 
+use super::arriving;
 use super::desk::{Command, Desk};
 use crate::lifecycle::{Event, Word};
 use crate::net::{Talk, TalkError};
@@ -14,7 +15,23 @@ use crate::protocol::handover::Message;
 pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
     let pid = talk.peer().map_or(0, |peer| peer.pid);
     let commands = desk.begin(pid);
-    let why = converse(&desk, &mut talk, commands).await;
+    let why = match converse(&desk, &mut talk, commands).await {
+        Ok(()) => {
+            desk.end();
+            let (came, ended) = arriving::run(&desk, talk).await;
+            let log = &desk.log;
+            match ended {
+                Ok(()) => {
+                    slog::info!(log, "[reconfigure] {came} connections have come"; "tag" => "server")
+                }
+                Err(why) => {
+                    slog::warn!(log, "[reconfigure] {came} connections have come, and no more can: {why}"; "tag" => "server");
+                }
+            }
+            return;
+        }
+        Err(why) => why,
+    };
     // Hung up before the look: the predecessor accepts again at once.
     drop(talk);
     let told = desk.after_predecessor(&why).await;
@@ -22,7 +39,14 @@ pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
     desk.tell(told).await;
 }
 
-async fn converse(desk: &Desk, talk: &mut Talk, mut commands: mpsc::Receiver<Command>) -> String {
+/// # Errors
+///
+/// In words, why this process is not in charge, or why it is not known whether it is.
+async fn converse(
+    desk: &Desk,
+    talk: &mut Talk,
+    mut commands: mpsc::Receiver<Command>,
+) -> Result<(), String> {
     loop {
         tokio::select! {
             command = commands.recv() => {
@@ -34,29 +58,27 @@ async fn converse(desk: &Desk, talk: &mut Talk, mut commands: mpsc::Receiver<Com
                         let refused = Message::Refused { reason: reason.clone() };
                         // It notices as well when the talk just ends.
                         let _ = talk.send(&refused, b"", &[]).await;
-                        return reason;
+                        return Err(reason);
                     }
                     None | Some(Command::HangUp) => {
-                        return "the predecessor did not answer in time, or this process is to end".to_owned();
+                        let why = "the predecessor did not answer in time, or this process is to end";
+                        return Err(why.to_owned());
                     }
                 };
                 if let Err(error) = talk.send(&message, b"", &[]).await {
-                    return error.to_string();
+                    return Err(error.to_string());
                 }
             }
             received = talk.receive() => {
                 let message = match received {
                     Ok(received) => received.message,
-                    Err(error) => return error.to_string(),
+                    Err(error) => return Err(error.to_string()),
                 };
                 match message {
                     Message::Accept => desk.event(Event::ToldToAccept).await,
-                    Message::Commit => match commit(desk, talk).await {
-                        Ok(()) => {}
-                        Err(why) => return why,
-                    },
-                    Message::Refused { reason } => return reason,
-                    other => return format!("it said what makes no sense here: {other:?}"),
+                    Message::Commit => return commit(desk, talk).await,
+                    Message::Refused { reason } => return Err(reason),
+                    other => return Err(format!("it said what makes no sense here: {other:?}")),
                 }
             }
         }

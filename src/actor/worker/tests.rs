@@ -46,8 +46,7 @@ impl Site {
             start_clusters(&shelf, &log, &clusters),
             start_listeners(&board, &listeners),
         ];
-        let host = config::Host::from(echoing().await);
-        let origins = config::Cluster::new("origins", [host]);
+        let origins = config::Cluster::new("origins", [echoing().await.into()]);
         let listener = config::Listener::new("app", "127.0.0.1:0".parse().unwrap(), "origins");
         let added = listeners::bind(
             &listeners,
@@ -63,6 +62,7 @@ impl Site {
             clusters: clusters.clone(),
             neighbours: Neighbours::default(),
             book: Book::default(),
+            arrivals: Arrivals::default(),
             board,
             tables: Tables::default(),
             numbers: Arc::default(),

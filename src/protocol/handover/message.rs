@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Carried;
+
 /// What one process tells the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -165,50 +167,4 @@ pub struct HostState {
     /// What it counted.
     #[serde(default)]
     pub totals: Totals,
-}
-
-/// A connection that moves. Its descriptors are downstream's, then upstream's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Carried {
-    /// What it is.
-    pub kind: Kind,
-    /// The listener that it came by; empty for an idle upstream connection.
-    pub listener: String,
-    /// Where that listens, by which the successor knows it whatever its name is there.
-    pub place: Option<Place>,
-    /// The cluster and host of its upstream.
-    pub host: Option<(String, String)>,
-    /// Bytes that it has moved from downstream and to downstream.
-    #[serde(default)]
-    pub moved: (u64, u64),
-}
-
-/// What moves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A downstream connection between two HTTP requests; the payload is what came of the next one.
-    Http1,
-    /// Two connections whose bytes are relayed.
-    Pair(Halves),
-    /// An upstream connection between two HTTP requests, which has served so many.
-    Idle {
-        /// Requests that it has served.
-        served: u64,
-    },
-}
-
-/// The two directions of a pair; the payload is what goes up, then what goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Halves {
-    /// Bytes of the payload that upstream is still to get.
-    pub up: usize,
-    /// Whether downstream may still send.
-    pub up_open: bool,
-    /// Whether upstream may still send.
-    pub down_open: bool,
-    /// Whether downstream was the first to end its stream.
-    pub downstream_first: bool,
-    /// How long it may be idle, in milliseconds.
-    pub idle_millis: Option<u64>,
 }

@@ -11,13 +11,13 @@
 //! Numbers are big-endian. The checksum is the CRC-32 of all other bytes of the frame. The header is
 //! the same in every version, so that a process which does not speak the other's version can say so.
 
+mod carried;
 mod frame;
 mod message;
 
+pub use carried::{Carried, Framed, Halves, Kind, Movable, Pair, Upstream};
 pub use frame::{FrameError, HEADER_BYTES, Header, MOST_DESCRIPTORS, decode, encode};
-pub use message::{
-    Carried, Halves, HostState, Kind, ListenerOffer, Message, Offer, Place, Shown, Totals,
-};
+pub use message::{HostState, ListenerOffer, Message, Offer, Place, Shown, Totals};
 
 #[cfg(test)]
 mod tests;

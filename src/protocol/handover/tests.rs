@@ -14,33 +14,47 @@ fn place() -> impl Strategy<Value = Place> {
     ]
 }
 
+fn upstream() -> impl Strategy<Value = Upstream> {
+    any::<(String, String)>().prop_map(|(cluster, host)| Upstream { cluster, host })
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
-    let halves = (any::<usize>(), any::<[bool; 3]>(), any::<Option<u64>>());
+    let halves = (any::<usize>(), any::<[bool; 3]>());
     prop_oneof![
-        Just(Kind::Http1),
-        any::<u64>().prop_map(|served| Kind::Idle { served }),
-        halves.prop_map(
-            |(up, [up_open, down_open, downstream_first], idle_millis)| {
-                Kind::Pair(Halves {
-                    up,
-                    up_open,
-                    down_open,
-                    downstream_first,
-                    idle_millis,
-                })
-            }
-        ),
+        (".*", any::<bool>()).prop_map(|(protocol, served)| {
+            let memory = serde_json::json!({ "served": served });
+            Kind::Framed(Framed { protocol, memory })
+        }),
+        (upstream(), any::<u64>()).prop_map(|(upstream, served)| Kind::Idle { upstream, served }),
+        (upstream(), halves).prop_map(|(upstream, (up, [up_open, down_open, is_tunnel]))| {
+            let halves = Halves {
+                up,
+                up_open,
+                down_open,
+            };
+            Kind::Pair(Pair {
+                upstream,
+                is_tunnel,
+                halves,
+            })
+        }),
     ]
 }
 
+fn carried() -> impl Strategy<Value = Carried> {
+    let numbers = any::<(Option<usize>, (u64, u64), Option<u64>, u64)>();
+    (kind(), numbers).prop_map(
+        |(kind, (listener, moved, idle_millis, quiet_millis))| Carried {
+            listener,
+            kind,
+            moved,
+            idle_millis,
+            quiet_millis,
+        },
+    )
+}
+
 fn message() -> impl Strategy<Value = Message> {
-    let carried = (
-        kind(),
-        ".*",
-        proptest::option::of(place()),
-        any::<Option<(String, String)>>(),
-        any::<(u64, u64)>(),
-    );
     prop_oneof![
         (any::<u32>(), ".*").prop_map(|(pid, program)| Message::Hello { pid, program }),
         (any::<u32>(), any::<u64>(), ".*").prop_map(|(pid, since_millis, why)| Message::Busy {
@@ -51,15 +65,22 @@ fn message() -> impl Strategy<Value = Message> {
         ".*".prop_map(|reason| Message::Refused { reason }),
         any::<Vec<usize>>().prop_map(|adopted| Message::Prepared { adopted }),
         Just(Message::Commit),
-        (any::<u64>(), carried).prop_map(|(id, (kind, listener, place, host, moved))| {
-            let carried = Box::new(Carried {
-                kind,
-                listener,
+        (place(), any::<usize>()).prop_map(|(place, sockets)| {
+            let listeners = vec![ListenerOffer {
+                name: "app".to_owned(),
+                configured: place.clone(),
                 place,
-                host,
-                moved,
-            });
-            Message::Connection { id, carried }
+                sockets,
+                file: None,
+            }];
+            Message::Offer(Box::new(Offer {
+                listeners,
+                ..Offer::default()
+            }))
+        }),
+        (any::<u64>(), carried()).prop_map(|(id, carried)| Message::Connection {
+            id,
+            carried: Box::new(carried),
         }),
     ]
 }
@@ -132,4 +153,27 @@ fn what_a_later_version_adds_to_a_message_is_ignored() {
     let text = br#"{"is":"held","id":7,"colour":"green"}"#;
     let message: Message = serde_json::from_slice(text).unwrap();
     assert_eq!(message, Message::Held { id: 7 });
+}
+
+#[test]
+fn a_protocol_reads_its_own_memory_and_no_other_s() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Chat {
+        spoken: u32,
+    }
+    impl Movable for Chat {
+        const PROTOCOL: &'static str = "chat";
+    }
+    let framed = Chat { spoken: 7 }.pack().unwrap();
+    assert_eq!(Chat::unpack(&framed).unwrap().unwrap(), Chat { spoken: 7 });
+    let other = Framed {
+        protocol: "talk".to_owned(),
+        ..framed.clone()
+    };
+    assert!(Chat::unpack(&other).is_none());
+    let wrong = Framed {
+        memory: serde_json::json!("seven"),
+        ..framed
+    };
+    assert!(Chat::unpack(&wrong).unwrap().is_err());
 }

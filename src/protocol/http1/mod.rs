@@ -15,6 +15,7 @@ mod head;
 mod method;
 mod request;
 mod response;
+mod rest;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use head::{HeadLimits, MAX_FIELDS, Parsed, Version};
 pub use method::Method;
 pub use request::Request;
 pub use response::{Asked, Response};
+pub use rest::Rest;
 pub use target::TargetForm;
 pub use write::{
     Framing, LAST_CHUNK, standard_reason, write_chunk_size, write_last_chunk, write_request_line,

@@ -151,6 +151,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             Ran::Delivered(delivered) => Tried::Done(self.delivered(delivered)),
             Ran::Switched(Ok(())) => Tried::Done(After::Tunnel {
                 rest: self.next,
+                cluster: self.course.cluster.clone(),
                 upstream: self.upstream,
                 from_upstream: self.extra,
             }),

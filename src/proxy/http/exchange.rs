@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::config::{Action, Connect, HttpProxy, Metadata};
 use crate::filter::{BodyLimit, Phase, Reply};
+use crate::name::ClusterName;
 use crate::protocol::http1::{Body, Method, Request, Response};
 use crate::route::{Facts, Flags, Found, Table, location};
 use crate::upstream::Pooled;
@@ -56,6 +57,7 @@ pub(super) enum After {
     /// It is no HTTP any more.
     Tunnel {
         rest: Vec<u8>,
+        cluster: ClusterName,
         upstream: Pooled,
         from_upstream: Vec<u8>,
     },

@@ -85,7 +85,7 @@ impl<S: Setting> Exchange<'_, S> {
     /// What a response says of the connection, given whether it could go on.
     pub(super) fn ends(&self, can_go_on: bool) -> Ends {
         let wanted = self.request.persistence == Persistence::Keep;
-        if !can_go_on || !wanted || self.is_last || self.connection.goodbye.is_said() {
+        if !can_go_on || !wanted || self.is_last || self.connection.is_to_end() {
             return Ends::Yes;
         }
         match self.request.version {

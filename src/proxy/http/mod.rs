@@ -32,4 +32,4 @@ pub use explain::{
     explain,
 };
 pub use serve::{Leave, Served, Stage, Tunnel, serve};
-pub use setting::{Addresses, Aside, Connection, Fitting, Goodbye, Notice, Setting};
+pub use setting::{Addresses, Aside, Connection, Fitting, Goodbye, Notice, Parting, Setting};

@@ -9,7 +9,7 @@ use memchr::memchr;
 use tokio::time::{Instant, timeout};
 
 use crate::config::HttpProxy;
-use crate::name::ConnectionId;
+use crate::name::{ClusterName, ConnectionId};
 use crate::net::{Stream, with_scratch};
 use crate::protocol::http1::{HeadLimits, Parsed, Refusal, Request};
 
@@ -26,15 +26,19 @@ pub enum Served {
     Closed,
     /// It rests, and is to wait for its next request elsewhere.
     Leaves(Leave),
+    /// It is between two requests, and is to move to another process.
+    Moves(Leave),
     /// It has become a relay to this upstream.
     Tunnel(Tunnel),
 }
 
-/// A connection at rest; with this it goes on when its peer speaks.
+/// A connection between two requests; with this it goes on.
 #[derive(Debug)]
 pub struct Leave {
-    /// The peer that called; it has said nothing that is not answered.
+    /// The peer that called.
     pub stream: Stream,
+    /// What it said of its next request, which is nothing when it rests.
+    pub unread: Vec<u8>,
     /// The connection's number.
     pub id: ConnectionId,
     /// Its ends, if anybody has asked.
@@ -59,7 +63,9 @@ pub struct Tunnel {
     pub downstream: Stream,
     /// What it said already beyond its request.
     pub from_downstream: Vec<u8>,
-    /// The peer that we called.
+    /// The cluster of the peer that we called.
+    pub cluster: ClusterName,
+    /// That peer.
     pub upstream: crate::upstream::Pooled,
     /// What it said already beyond its response's head.
     pub from_upstream: Vec<u8>,
@@ -76,6 +82,8 @@ enum Heard {
     Nothing,
     /// Nothing has come, and it is to be waited for elsewhere.
     Leave,
+    /// What comes is another process' to serve.
+    Move,
 }
 
 /// Serves requests until the connection is over, or becomes a tunnel.
@@ -85,8 +93,8 @@ enum Heard {
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection, and resets nothing but what was under way.
-pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
-    let mut unread = Vec::new();
+pub async fn serve<S: Setting>(mut connection: Connection<S>) -> Served {
+    let mut unread = std::mem::take(&mut connection.unread);
     let mut stage = connection.stage;
     loop {
         let heard = next(&connection, &mut unread, stage).await;
@@ -97,14 +105,8 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
             }
             Heard::Slow(since) => Box::pin(unheard::too_slow(&connection, since)).await,
             Heard::Nothing => return Served::Closed,
-            Heard::Leave => {
-                return Served::Leaves(Leave {
-                    stream: connection.stream,
-                    id: connection.id,
-                    addresses: connection.addresses.into_inner(),
-                    stage,
-                });
-            }
+            Heard::Leave => return Served::Leaves(leave(connection, unread, stage)),
+            Heard::Move => return Served::Moves(leave(connection, unread, stage)),
         };
         stage = Stage::Between;
         match after {
@@ -120,12 +122,14 @@ pub async fn serve<S: Setting>(connection: Connection<S>) -> Served {
             }
             After::Tunnel {
                 rest,
+                cluster,
                 upstream,
                 from_upstream,
             } => {
                 return Served::Tunnel(Tunnel {
                     downstream: connection.stream,
                     from_downstream: rest,
+                    cluster,
                     upstream,
                     from_upstream,
                 });
@@ -141,6 +145,16 @@ fn closed(stream: &Stream) -> Served {
     Served::Closed
 }
 
+fn leave<S>(connection: Connection<S>, unread: Vec<u8>, stage: Stage) -> Leave {
+    Leave {
+        stream: connection.stream,
+        unread,
+        id: connection.id,
+        addresses: connection.addresses.into_inner(),
+        stage,
+    }
+}
+
 /// What an old client sends behind a body is no request (RFC 9112 section 2.2).
 fn without_empty_lines(mut rest: Vec<u8>) -> Vec<u8> {
     let lines = rest.chunks(2).take_while(|line| line == b"\r\n").take(2);
@@ -153,6 +167,9 @@ fn without_empty_lines(mut rest: Vec<u8>) -> Vec<u8> {
 
 /// Waits for the next request.
 async fn next<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>, stage: Stage) -> Heard {
+    if !unread.is_empty() && connection.is_to_move() {
+        return Heard::Move;
+    }
     if unread.is_empty() {
         let heard = match poll_fn(|cx| poll_rest(connection, cx, unread)).await {
             Rested::Heard(heard) => heard,
@@ -187,9 +204,13 @@ fn poll_rest<S: Setting>(
         bell.rise();
         return Poll::Ready(Rested::Heard(heard));
     }
-    if connection.goodbye.is_said() {
+    if connection.is_to_end() {
         bell.rise();
         return Poll::Ready(Rested::Called);
+    }
+    if connection.is_to_move() {
+        bell.rise();
+        return Poll::Ready(Rested::Heard(Some(Heard::Move)));
     }
     match bell.rest(cx.waker()) {
         true => Poll::Ready(Rested::Heard(Some(Heard::Leave))),

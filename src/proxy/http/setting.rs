@@ -189,6 +189,20 @@ pub struct Connection<S> {
     pub addresses: OnceCell<Addresses>,
     /// How far it has come.
     pub stage: Stage,
+    /// What came of its next request before it began here.
+    pub unread: Vec<u8>,
+    /// Whether it moves when its lane does.
+    pub parting: Parting,
+}
+
+/// Whether a connection moves when its lane does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parting {
+    /// It does.
+    #[default]
+    Moves,
+    /// It was not taken, and is said goodbye to instead.
+    Stays,
 }
 
 /// The two ends of a connection; `None` over a unix socket.
@@ -212,6 +226,17 @@ impl<S> Connection<S> {
         self.stream.poll_word(cx)
     }
 
+    /// Whether it is to end at its next rest.
+    pub(super) fn is_to_end(&self) -> bool {
+        let stays = self.parting == Parting::Stays;
+        self.goodbye.is_said() || (stays && self.goodbye.is_move())
+    }
+
+    /// Whether it is to move at its next rest.
+    pub(super) fn is_to_move(&self) -> bool {
+        self.parting == Parting::Moves && self.goodbye.is_move()
+    }
+
     pub(in crate::proxy) fn addresses(&self) -> Addresses {
         *self.addresses.get_or_init(|| Addresses {
             local: self.stream.local_address().ok().flatten(),
@@ -232,24 +257,45 @@ impl<S> fmt::Debug for Connection<S> {
     }
 }
 
-/// The wish that connections end at their next rest.
+/// The wish that connections end, or move to another process, at their next rest.
 ///
-/// A request under way is answered, and told that the connection closes; a connection that rests
-/// between two requests closes at once, if its [`Bell`](crate::proxy::Bell) is rung.
+/// A request under way is answered. When connections are to end it is told that its own closes; one
+/// that rests between two requests closes at once, if its [`Bell`](crate::proxy::Bell) is rung.
 #[derive(Debug, Default)]
 pub struct Goodbye {
-    said: Cell<bool>,
+    wish: Cell<Wish>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    None,
+    Move,
+    End,
 }
 
 impl Goodbye {
     /// Says it, for good.
     pub fn say(&self) {
-        self.said.set(true);
+        self.wish.set(Wish::End);
+    }
+
+    /// Wishes that connections move, unless they are to end.
+    pub fn wish_move(&self) {
+        if self.wish.get() == Wish::None {
+            self.wish.set(Wish::Move);
+        }
+    }
+
+    /// Whether connections are to move.
+    #[must_use]
+    pub fn is_move(&self) -> bool {
+        self.wish.get() == Wish::Move
     }
 
     /// Whether it has been said.
     #[must_use]
     pub fn is_said(&self) -> bool {
-        self.said.get()
+        self.wish.get() == Wish::End
     }
 }

@@ -282,3 +282,101 @@ async fn a_reset_that_a_write_runs_into_is_a_reset_all_the_same() {
     let read = client.read(&mut [0; 8]).await;
     assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
+
+#[test]
+fn a_pair_moves_while_both_live_and_anything_is_left_to_pass_on() {
+    for (has_failed, up, down, may) in [
+        (false, true, true, true),
+        (false, true, false, true),
+        (false, false, true, true),
+        (false, false, false, false),
+        (true, true, true, false),
+        (true, false, true, false),
+    ] {
+        assert_eq!(may_move(has_failed, up, down), may);
+    }
+}
+
+/// Stops a relay, and goes on with it as another process would.
+async fn moved(mut relay: Relay, flow: &Flow) -> (Relay, Rc<Flow>) {
+    flow.bell.ring_to_move();
+    let ended = (&mut relay).await;
+    assert!(matches!(ended.end, End::Called), "{ended:?}");
+    let packed = relay.pack().unwrap();
+    let [downstream, upstream] = relay.carry().unwrap();
+    drop(relay);
+    let flow = Rc::new(Flow::default());
+    let streams = [downstream, upstream].map(|socket| Stream::carried(socket).unwrap());
+    let [downstream, upstream] = streams;
+    (
+        Relay::new(downstream, upstream, flow.clone()).unpacked(packed),
+        flow,
+    )
+}
+
+#[tokio::test]
+async fn a_relay_that_moves_again_and_again_loses_and_doubles_nothing() {
+    const LEN: usize = 8 * 1024 * 1024;
+    let ((downstream, mut client), (upstream, mut origin)) = (tcp().await, tcp().await);
+    let (mut relay, mut flow) = relay(downstream, upstream);
+    let (question, answer) = (random_bytes(3, LEN), random_bytes(4, LEN));
+    let (mut client_read, mut client_write) = client.split();
+    let (mut origin_read, mut origin_write) = origin.split();
+    let relays = async {
+        // In the midst of copying and of splicing, and with full sockets on either side.
+        for _ in 0..40 {
+            for _ in 0..20 {
+                assert!(futures::poll!(&mut relay).is_pending());
+                yield_now().await;
+            }
+            (relay, flow) = moved(relay, &flow).await;
+        }
+        relay.await
+    };
+    let (ended, (), (), received, sent) = join!(
+        relays,
+        async {
+            client_write.write_all(&question).await.unwrap();
+            for _ in 0..2000 {
+                yield_now().await;
+            }
+            client_write.shutdown().await.unwrap();
+        },
+        async {
+            origin_write.write_all(&answer).await.unwrap();
+            for _ in 0..2000 {
+                yield_now().await;
+            }
+            origin_write.shutdown().await.unwrap();
+        },
+        rest_of(&mut origin_read),
+        rest_of(&mut client_read),
+    );
+    assert!(matches!(ended.end, End::Closed), "{ended:?}");
+    assert!(received == question, "the question changed");
+    assert!(sent == answer, "the answer changed");
+}
+
+#[tokio::test]
+async fn a_half_that_has_ended_stays_so_after_a_move() {
+    let ((downstream, mut client), (upstream, mut origin)) = (tcp().await, tcp().await);
+    let (mut relay, flow) = relay(downstream, upstream);
+    client.write_all(b"question").await.unwrap();
+    client.shutdown().await.unwrap();
+    tokio::select! {
+        ended = &mut relay => panic!("{ended:?}"),
+        question = rest_of(&mut origin) => assert_eq!(question, b"question"),
+    }
+
+    let (relay, flow) = moved(relay, &flow).await;
+
+    let answer = async {
+        origin.write_all(b"answer").await.unwrap();
+        drop(origin);
+        rest_of(&mut client).await
+    };
+    let (ended, answer) = join!(relay, answer);
+    assert_eq!(answer, b"answer");
+    assert!(matches!(ended.end, End::Closed), "{ended:?}");
+    assert_eq!((flow.received.get(), flow.sent.get()), (0, 6));
+}

@@ -1,0 +1,107 @@
+//! Connections that have come from the predecessor process, on their way to a worker.
+//!
+//! The receiving ends belong to the halls of the workers' threads, so that no crash of a worker loses
+//! a connection that waits there.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::actor::listeners::Post;
+use crate::config;
+use crate::protocol::http1::Rest;
+use crate::proxy::Packed;
+use crate::upstream::Held;
+
+/// Connections that may wait at one worker; while it is full, the predecessor waits.
+const QUEUE: usize = 64;
+
+/// A connection that has come from the predecessor.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// The listener that it came by.
+    pub post: Arc<Post>,
+    /// Its place among those that the process takes.
+    pub permit: OwnedSemaphorePermit,
+    /// For how long it may be idle; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// For how long it has been.
+    pub quiet: Duration,
+    /// What it is.
+    pub what: What,
+}
+
+/// What has come.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// An HTTP/1 connection between two requests, and what came of the next one.
+    Http1 {
+        /// Downstream's.
+        socket: OwnedFd,
+        /// What it remembers.
+        rest: Rest,
+        /// What it said of its next request.
+        unread: Vec<u8>,
+    },
+    /// Two connections whose bytes are relayed.
+    Pair {
+        /// Downstream's, then upstream's.
+        sockets: [OwnedFd; 2],
+        /// What they are apart from that.
+        pair: Box<Pair>,
+    },
+}
+
+/// Two connections whose bytes are relayed.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// Counts it on its host.
+    pub held: Held,
+    /// The cluster of its host.
+    pub cluster: Arc<config::Cluster>,
+    /// Whether it was an HTTP request.
+    pub is_tunnel: bool,
+    /// What it goes on with.
+    pub packed: Packed,
+    /// Bytes that its host had sent before.
+    pub sent: u64,
+}
+
+/// The ways to all workers. A clone is the same set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrivals(Arc<Ways>);
+
+#[derive(Debug, Default)]
+struct Ways {
+    workers: ArcSwap<Vec<mpsc::Sender<Arrival>>>,
+    turn: AtomicUsize,
+}
+
+impl Arrivals {
+    /// A way to one more worker.
+    pub(super) fn join(&self) -> mpsc::Receiver<Arrival> {
+        let (new, arrivals) = mpsc::channel(QUEUE);
+        self.0.workers.rcu(|others| {
+            // Who is gone has dropped the other end.
+            let there = others.iter().filter(|one| !one.is_closed());
+            there.chain([&new]).cloned().collect::<Vec<_>>()
+        });
+        arrivals
+    }
+
+    /// Sends a connection to one worker, the next time to another one; waits while that one has as
+    /// many as it takes. Where no worker is left the connection ends.
+    pub(super) async fn send(&self, arrival: Arrival) {
+        let workers = self.0.workers.load_full();
+        let there: Vec<_> = workers.iter().filter(|one| !one.is_closed()).collect();
+        let turn = self.0.turn.fetch_add(1, Relaxed);
+        if let Some(worker) = there.get(turn % there.len().max(1)) {
+            // Whose thread dies with it would have died with the connection a moment later.
+            let _ = worker.send(arrival).await;
+        }
+    }
+}

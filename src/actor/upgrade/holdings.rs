@@ -1,0 +1,132 @@
+//! What a process has, by which a connection from its predecessor finds its place.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::actor::arrivals::{Arrival, Arrivals, Pair, What};
+use crate::actor::clusters::Shelf;
+use crate::actor::listeners::{Board, Post};
+use crate::cluster::{Ending, Lease, Work};
+use crate::config::NetworkFilter;
+use crate::protocol::handover::{self, Carried, Framed, Kind, Movable};
+use crate::protocol::http1::Rest;
+use crate::proxy::Packed;
+use crate::upstream::Held;
+
+/// What a process has, by which a connection from its predecessor finds its place.
+pub(crate) struct Holdings {
+    /// The clusters there are.
+    pub shelf: Shelf,
+    /// The listeners there are.
+    pub board: Board,
+    /// How many more connections the process takes.
+    pub admission: Arc<Semaphore>,
+    /// The ways to the workers.
+    pub arrivals: Arrivals,
+}
+
+impl Holdings {
+    /// Finds a place for a connection; nothing of it is read, and dropping what is returned ends
+    /// nothing while the predecessor has it too.
+    ///
+    /// # Errors
+    ///
+    /// In words, when it has to stay where it is.
+    pub(super) fn receive(
+        &self,
+        carried: Carried,
+        payload: Vec<u8>,
+        sockets: Vec<OwnedFd>,
+    ) -> Result<Arrival, String> {
+        let posts = self.board.posts();
+        let is_it = |post: &&Arc<Post>| post.inherited().is_some();
+        let mut inherited = posts.iter().filter(is_it);
+        let post = inherited.find(|post| post.inherited() == carried.listener);
+        let post = post.ok_or("its listener is not there")?;
+        let permit = Arc::clone(&self.admission).try_acquire_owned();
+        let permit = permit.map_err(|_| "the connection limit is reached")?;
+        let filter = &post.settings().filter;
+        let what = match carried.kind {
+            Kind::Framed(framed) => framed_of(&framed, filter, payload, sockets)?,
+            Kind::Pair(pair) => self.pair(pair, carried.moved.1, filter, payload, sockets)?,
+            Kind::Idle { .. } => return Err("an idle connection came by a listener".to_owned()),
+        };
+        Ok(Arrival {
+            post: Arc::clone(post),
+            permit,
+            idle_timeout: carried.idle_millis.map(Duration::from_millis),
+            quiet: Duration::from_millis(carried.quiet_millis),
+            what,
+        })
+    }
+
+    fn pair(
+        &self,
+        pair: handover::Pair,
+        sent: u64,
+        filter: &NetworkFilter,
+        payload: Vec<u8>,
+        sockets: Vec<OwnedFd>,
+    ) -> Result<What, String> {
+        let is_tunnel = pair.is_tunnel;
+        match filter {
+            NetworkFilter::Proxy(_) if is_tunnel => {}
+            NetworkFilter::TcpProxy(_) if !is_tunnel => {}
+            _ => return Err(OTHER_KIND.to_owned()),
+        }
+        let sockets = sockets.try_into().map_err(|_| MISCOUNTED)?;
+        let cluster = self.shelf.find(&pair.upstream.cluster.as_str().into());
+        let cluster = cluster.ok_or("its cluster is not there")?.load_full();
+        let host = cluster.hosts.named(&pair.upstream.host);
+        let host = host.filter(|host| !host.departure().is_leaving());
+        let host = Arc::clone(host.ok_or("its host is not there")?);
+        let limit = cluster.settings.limits.connections;
+        let permit = cluster.limits.connection(limit);
+        let permit = permit.ok_or("the limit of its cluster is reached")?;
+        let work = match is_tunnel {
+            true => Work::Connection,
+            false => Work::Relay,
+        };
+        let mut lease = Lease::new(host, work);
+        lease.ends(Ending::Local);
+        let pair = Box::new(Pair {
+            held: Held { lease, permit },
+            cluster: Arc::clone(&cluster.settings),
+            is_tunnel,
+            packed: Packed {
+                halves: pair.halves,
+                payload,
+            },
+            sent,
+        });
+        Ok(What::Pair { sockets, pair })
+    }
+}
+
+const OTHER_KIND: &str = "its listener is of another kind now";
+
+const MISCOUNTED: &str = "it came with another number of sockets than it has";
+
+/// What is between two frames, by its protocol. One that is added has its arm here.
+fn framed_of(
+    framed: &Framed,
+    filter: &NetworkFilter,
+    unread: Vec<u8>,
+    sockets: Vec<OwnedFd>,
+) -> Result<What, String> {
+    let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
+    let Some(rest) = Rest::unpack(framed) else {
+        return Err(format!("`{}` is no protocol known here", framed.protocol));
+    };
+    if !matches!(filter, NetworkFilter::Proxy(_)) {
+        return Err(OTHER_KIND.to_owned());
+    }
+    Ok(What::Http1 {
+        socket,
+        rest: rest.map_err(|error| error.to_string())?,
+        unread,
+    })
+}

@@ -1,0 +1,225 @@
+//! The talk with a successor that is in charge: connections move to it, one by one.
+//!
+//! A connection is offered, held there, and released; only then is it the successor's. Whoever has
+//! it here keeps it untouched until then, and goes on with it whatever becomes of the talk.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep_until, timeout};
+
+use super::desk::{Desk, Phase};
+use crate::actor::mover::{Offered, Verdict};
+use crate::lifecycle::{Event, Window};
+use crate::net::{Talk, TalkError};
+use crate::protocol::handover::{Kind, Message};
+
+/// Connections that are offered and not answered for at a time.
+const AT_ONCE: usize = 32;
+
+/// How long a successor may take to answer, or to read what it is told.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Reasons to stay that are told apart.
+const REASONS: usize = 8;
+
+/// Moves what is offered until nothing is left, or the successor is lost.
+pub(super) async fn run(desk: Rc<Desk>, talk: Talk, offers: mpsc::Receiver<Offered>) {
+    // However this ends, nothing moves any more.
+    let over = Over(Rc::clone(&desk));
+    let mut moves = Moves {
+        talk,
+        offers,
+        window: Window::new(AT_ONCE, ANSWERS_WITHIN),
+        tally: Tally::default(),
+    };
+    let ended = moves.run(&desk).await;
+    let tally = &moves.tally;
+    match ended {
+        Ok(()) => slog::info!(desk.log, "[reconfigure] {tally}"; "tag" => "server"),
+        Err(why) => {
+            slog::warn!(desk.log, "[reconfigure] {tally}; no more can: {why}"; "tag" => "server");
+            drop((moves, over));
+            desk.event(Event::SuccessorLost).await;
+        }
+    }
+}
+
+/// Notes the end, also when the actor dies.
+struct Over(Rc<Desk>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.phase.send_replace(Phase::Over);
+    }
+}
+
+struct Moves {
+    talk: Talk,
+    offers: mpsc::Receiver<Offered>,
+    window: Window<(Class, oneshot::Sender<Verdict>)>,
+    tally: Tally,
+}
+
+/// What moves, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Framed,
+    Pair,
+}
+
+impl Moves {
+    async fn run(&mut self, desk: &Desk) -> Result<(), String> {
+        let mut phase = desk.phase.subscribe();
+        loop {
+            let deadline = self.window.deadline();
+            let silence = deadline.unwrap_or_else(Instant::now);
+            tokio::select! {
+                received = self.talk.receive() => {
+                    let received = received.map_err(|error| error.to_string())?;
+                    self.hear(received.message).await?;
+                }
+                offered = self.offers.recv(), if self.window.has_room() => match offered {
+                    Some(offered) => self.offer(offered).await?,
+                    None => return Err("nobody is left who could offer any".to_owned()),
+                },
+                () = sleep_until(silence.into()), if deadline.is_some() => {
+                    return Err(TalkError::Silent(ANSWERS_WITHIN).to_string());
+                }
+                _ = phase.wait_for(|phase| *phase == Phase::Finishing), if self.window.is_empty() => {
+                    return self.say(&Message::Done { shown: Box::default() }, &[], &[]).await;
+                }
+            }
+        }
+    }
+
+    async fn offer(&mut self, offered: Offered) -> Result<(), String> {
+        let Offered {
+            carried,
+            payload,
+            sockets,
+            answer,
+        } = offered;
+        if answer.is_closed() {
+            // It has ended meanwhile.
+            return Ok(());
+        }
+        let class = match carried.kind {
+            Kind::Pair(_) => Class::Pair,
+            Kind::Framed(_) | Kind::Idle { .. } => Class::Framed,
+        };
+        let id = self.window.offer((class, answer), Instant::now());
+        let carried = Box::new(carried);
+        let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+        let connection = Message::Connection { id, carried };
+        self.say(&connection, &payload, &sockets).await
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Held { id } => {
+                // One that is held twice is released once.
+                if let Some((class, answer)) = self.window.answered(id) {
+                    self.say(&Message::Release { id }, &[], &[]).await?;
+                    let _ = answer.send(Verdict::Moved);
+                    self.tally.moved(class);
+                }
+            }
+            Message::NotHeld { id, reason } => {
+                if let Some((_, answer)) = self.window.answered(id) {
+                    let _ = answer.send(Verdict::Stays);
+                    self.tally.stayed(reason);
+                }
+            }
+            // A word that comes twice says nothing new.
+            Message::Prepared { .. } | Message::Accepting | Message::Committed => {}
+            other => return Err(format!("it said what makes no sense here: {other:?}")),
+        }
+        Ok(())
+    }
+
+    async fn say(
+        &self,
+        message: &Message,
+        payload: &[u8],
+        sockets: &[std::os::fd::BorrowedFd<'_>],
+    ) -> Result<(), String> {
+        let said = timeout(ANSWERS_WITHIN, self.talk.send(message, payload, sockets)).await;
+        let said = said.unwrap_or(Err(TalkError::Silent(ANSWERS_WITHIN)));
+        said.map_err(|error| error.to_string())
+    }
+}
+
+/// What has moved, and what has not.
+#[derive(Debug, Default)]
+struct Tally {
+    framed: u64,
+    pairs: u64,
+    stayed: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    fn moved(&mut self, class: Class) {
+        match class {
+            Class::Framed => self.framed += 1,
+            Class::Pair => self.pairs += 1,
+        }
+    }
+
+    fn stayed(&mut self, reason: String) {
+        let is_known = self.stayed.contains_key(&reason);
+        let reason = match is_known || self.stayed.len() < REASONS {
+            true => reason,
+            false => "other reasons".to_owned(),
+        };
+        *self.stayed.entry(reason).or_default() += 1;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { framed, pairs, .. } = self;
+        let (moved, stayed) = (framed + pairs, self.stayed.values().sum::<u64>());
+        write!(
+            f,
+            "moved {moved} connections ({framed} between requests, {pairs} relays), {stayed} stayed"
+        )?;
+        for (index, (reason, count)) in self.stayed.iter().enumerate() {
+            let sign = if index == 0 { ':' } else { ',' };
+            write!(f, "{sign} {count} since {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_moved_is_told_in_a_sentence_and_reasons_are_bounded() {
+        let mut tally = Tally::default();
+        for class in [Class::Framed, Class::Pair, Class::Framed] {
+            tally.moved(class);
+        }
+        assert_eq!(
+            tally.to_string(),
+            "moved 3 connections (2 between requests, 1 relays), 0 stayed"
+        );
+        tally.stayed("its host is not there".to_owned());
+        tally.stayed("its host is not there".to_owned());
+        tally.stayed("the connection limit is reached".to_owned());
+        assert!(tally.to_string().ends_with(
+            "3 stayed: 2 since its host is not there, 1 since the connection limit is reached"
+        ));
+
+        (0..100).for_each(|number| tally.stayed(number.to_string()));
+
+        assert_eq!(tally.stayed.len(), REASONS + 1);
+        assert_eq!(tally.stayed.values().sum::<u64>(), 103);
+    }
+}
