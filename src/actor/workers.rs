@@ -67,13 +67,13 @@ impl Doors {
 ///
 /// # Errors
 ///
-/// When a worker cannot be started.
+/// How the supervisor ended, when a worker cannot be started or it panics meanwhile.
 pub(super) async fn start(
     orders: Orders,
     doors: Doors,
     threads: Threads,
     subtree: supervisor::Slot<View>,
-) -> Result<Life, StartError> {
+) -> Result<Life, Exit> {
     let spec = |(index, door): (usize, &Slot<worker::Handle>)| {
         let orders = Orders {
             index,
@@ -82,10 +82,14 @@ pub(super) async fn start(
         child(orders, door.clone(), threads.clone())
     };
     let specs = doors.0.iter().enumerate().map(spec).collect();
-    let (handle, life) = supervisor::start("workers", POLICY, specs, orders.log.clone());
+    let (handle, mut life) = supervisor::start("workers", POLICY, specs, orders.log.clone());
     subtree.fill(handle.view());
-    handle.started().await?;
-    Ok(life)
+    match handle.started().await {
+        Ok(()) => Ok(life),
+        Err(error @ StartError::Failed { .. }) => Err(Exit::Fail(error.to_string())),
+        // Its end knows why.
+        Err(StartError::Gone) => Err(life.ended().await),
+    }
 }
 
 fn child(orders: Orders, door: Slot<worker::Handle>, threads: Threads) -> ChildSpec {

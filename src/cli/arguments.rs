@@ -126,6 +126,15 @@ pub struct SettingsFlags {
     /// Connections taken at once; 0 is as many as descriptors allow
     #[arg(long, value_name = "COUNT")]
     pub max_connections: Option<String>,
+    /// Whether SIGHUP starts a process that takes over, as in MOSN, instead of a reload
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub mosn_sighup: Option<String>,
     /// Pid file, instead of the configuration's
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<String>,

@@ -8,6 +8,7 @@ use futures::future::{Fuse, FutureExt};
 use slog::{Logger, crit, error, info, warn};
 
 use super::Exit;
+use super::settings::{Hangup, Settings};
 use super::signals::Signal;
 
 /// MOSN's numbers for the stages that a process goes through without its tree. The others are
@@ -68,9 +69,10 @@ enum Effect {
     Refuse(&'static str),
 }
 
-fn effect(phase: Phase, signal: Signal) -> Effect {
+fn effect(phase: Phase, signal: Signal, hangup: Hangup) -> Effect {
     match (signal, phase) {
         (Signal::ReopenLogs, _) => Effect::ReopenLogs,
+        (Signal::Hangup, Phase::Running) if hangup == Hangup::Upgrades => Effect::Upgrade,
         (Signal::Hangup, Phase::Running) => Effect::Reload("SIGHUP"),
         (Signal::Edited, Phase::Running) => Effect::Reload("edit of the file"),
         (Signal::Hangup | Signal::Edited, Phase::Ending) => {
@@ -90,7 +92,7 @@ fn effect(phase: Phase, signal: Signal) -> Effect {
 pub(super) async fn live(
     tree: &impl Tree,
     mut next_signal: impl AsyncFnMut() -> Signal,
-    drain_time: Duration,
+    settings: &Settings,
     log: &Logger,
     reopen_logs: impl Fn(),
 ) -> Exit {
@@ -117,13 +119,13 @@ pub(super) async fn live(
             Signal::Edited => info!(log, "{}", signal),
             signal => info!(log, "signal {} received!", signal),
         }
-        let effect = effect(phase, signal);
+        let effect = effect(phase, signal, settings.hangup);
         if matches!(effect, Effect::Drain | Effect::Stop) && phase == Phase::Running {
             phase = Phase::Ending;
             Stage::BeforeStop.enter(log);
         }
         match effect {
-            Effect::Drain => drain.set(tree.drain(drain_time).fuse()),
+            Effect::Drain => drain.set(tree.drain(settings.drain_time).fuse()),
             Effect::Stop => {
                 drain.set(Fuse::terminated());
                 tree.stop().await;
@@ -180,6 +182,9 @@ mod tests {
     use slog::{Discard, o};
     use tokio::sync::watch;
 
+    use crate::cli::arguments::SettingsFlags;
+    use crate::cli::settings;
+
     /// Notes what it is told, and ends when it is stopped or its drain time is over.
     struct Fake {
         told: RefCell<Vec<&'static str>>,
@@ -225,6 +230,14 @@ mod tests {
     }
 
     async fn life(tree: &Fake, signals: &[Signal]) -> (Exit, u32) {
+        life_with(tree, signals, Hangup::Reloads).await
+    }
+
+    async fn life_with(tree: &Fake, signals: &[Signal], hangup: Hangup) -> (Exit, u32) {
+        let settings = settings::load(&SettingsFlags::default(), [])
+            .unwrap()
+            .settings;
+        let settings = Settings { hangup, ..settings };
         let (sender, mut receiver): (UnboundedSender<Signal>, _) = unbounded();
         for signal in signals {
             sender.unbounded_send(*signal).unwrap();
@@ -233,7 +246,7 @@ mod tests {
         let exit = live(
             tree,
             async || receiver.next().await.unwrap(),
-            Duration::from_secs(600),
+            &settings,
             &Logger::root(Discard, o!()),
             || *reopened.borrow_mut() += 1,
         )
@@ -283,6 +296,14 @@ mod tests {
         ];
         assert_eq!(life(&tree, &signals).await, (Exit::Normal, 1));
         assert_eq!(*tree.told.borrow(), ["reload", "upgrade", "stop"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sighup_starts_a_successor_where_mosn_s_way_is_wanted() {
+        let tree = Fake::new();
+        let signals = [Signal::Hangup, Signal::Edited, Signal::Quit];
+        life_with(&tree, &signals, Hangup::Upgrades).await;
+        assert_eq!(*tree.told.borrow(), ["upgrade", "reload", "stop"]);
     }
 
     #[tokio::test(start_paused = true)]

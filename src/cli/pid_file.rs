@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
+use crate::net::space;
+
 /// The pid file of this process, removed when dropped unless another process has taken it over.
 #[derive(Debug)]
 pub struct PidFile {
@@ -50,6 +52,7 @@ impl PidFile {
 }
 
 fn fill(path: &Path, pid: Pid) -> io::Result<()> {
+    space()?;
     let mut options = File::options();
     let mut file = options
         .write(true)

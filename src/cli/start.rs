@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use slog::{Logger, crit, debug, error, info, warn};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::admin::{self, Around, Binding};
 use super::arguments::Start;
@@ -30,6 +33,9 @@ use crate::net::Given;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
 use crate::{Charge, Inheritance, ProxyHandle, Upgrades};
+
+/// How often a pid file that could not be written is tried again.
+const PID_FILE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs a proxy until it ends.
 #[must_use]
@@ -315,7 +321,7 @@ async fn lead(
         proxy: tree,
         manager,
     };
-    let life = live(&managed, next_signal, settings.drain_time, log, reopen);
+    let life = live(&managed, next_signal, settings, log, reopen);
     let mut write_back = WriteBack::new(tree.clone(), source.path.clone(), gate, log.clone());
     let exit = tokio::select! {
         biased;
@@ -341,13 +347,30 @@ async fn keep_pid_file(
     log: &Logger,
 ) -> Infallible {
     loop {
-        if *charge.borrow_and_update() == Charge::Ours {
+        let is_ours = *charge.borrow_and_update() == Charge::Ours;
+        if is_ours {
             // The one before is removed with its owner.
             drop(file.take());
-            file.replace(write_pid_file(paths, log));
+            let written = write_pid_file(paths, log);
+            file.replace(
+                written
+                    .inspect_err(|error| error!(log, "write pid file error: {}", error))
+                    .ok(),
+            );
         }
-        if charge.changed().await.is_err() {
-            return pending().await;
+        let rewrite = async {
+            while is_ours && file.borrow().is_none() {
+                // Room and descriptors may come back.
+                sleep(PID_FILE_AGAIN).await;
+                file.replace(write_pid_file(paths, log).ok());
+            }
+            pending::<()>().await;
+        };
+        tokio::select! {
+            changed = charge.changed() => if changed.is_err() {
+                return pending().await;
+            },
+            () = rewrite => {}
         }
     }
 }
@@ -380,7 +403,7 @@ fn say_what_has_no_effect(
 }
 
 /// A process without its pid file runs all the same, as in MOSN.
-fn write_pid_file(paths: &ControlPaths, log: &Logger) -> Option<PidFile> {
+fn write_pid_file(paths: &ControlPaths, log: &Logger) -> io::Result<PidFile> {
     let write = |path| PidFile::write(path, nix::unistd::Pid::this());
     write(&paths.pid)
         .or_else(|error| match paths.pid == paths.default_pid {
@@ -388,8 +411,6 @@ fn write_pid_file(paths: &ControlPaths, log: &Logger) -> Option<PidFile> {
             false => write(&paths.default_pid),
         })
         .inspect(|file| info!(log, "pid file written"; "path" => %file.path().display()))
-        .inspect_err(|error| error!(log, "write pid file error: {}", error))
-        .ok()
 }
 
 fn close(log: &LogHandle) {

@@ -19,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::time::{Instant, sleep};
 
 use super::handover::{Peer, Talk};
+use super::step;
 
 /// The name of the control socket in its directory, as MOSN has it.
 const NAME: &str = "reconfig.sock";
@@ -73,6 +74,7 @@ impl Control {
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         // The file gets the mode of the socket, so that at no moment anyone else may connect.
         fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        step::space()?;
         let unfinished = bind_anywhere(&socket, directory)?;
         let opened = listen(&socket, Backlog::new(64)?)
             .map_err(io::Error::from)

@@ -26,6 +26,7 @@ pub use lookout::Lookout;
 pub use pipe::{Pipe, PipePool};
 pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slack_bytes};
 pub use scratch::with_scratch;
+pub use step::space;
 #[cfg(any(test, feature = "fault-injection"))]
 pub use step::{Fault, Step, arm};
 pub use stream::{Asleep, Sequel, Stream, Word};

@@ -1,9 +1,11 @@
 //! The places of a hot upgrade at which tests make it go wrong. Empty but for tests.
 
 #[cfg(not(any(test, feature = "fault-injection")))]
+pub use absent::space;
+#[cfg(not(any(test, feature = "fault-injection")))]
 pub(super) use absent::{received, sending};
 #[cfg(any(test, feature = "fault-injection"))]
-pub use present::{Fault, Step, arm};
+pub use present::{Fault, Step, arm, space};
 #[cfg(any(test, feature = "fault-injection"))]
 pub(super) use present::{received, sending};
 
@@ -27,6 +29,12 @@ mod absent {
     }
 
     pub(in crate::net) async fn received(_: &Message) {}
+
+    /// Whether tests let the disk have room for a file.
+    #[expect(clippy::unnecessary_wraps, reason = "it fails in tests")]
+    pub const fn space() -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(any(test, feature = "fault-injection"))]
@@ -36,6 +44,8 @@ mod present {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::time::Duration;
 
+    use nix::errno::Errno;
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
     use nix::sys::signal::{Signal, raise};
 
     use super::Fate;
@@ -44,6 +54,7 @@ mod present {
 
     static ARMED: OnceLock<(Step, Fault)> = OnceLock::new();
     static FIRED: AtomicBool = AtomicBool::new(false);
+    static FULL: AtomicBool = AtomicBool::new(false);
 
     /// A place: a message that is about to be sent, or was just received.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +72,12 @@ mod present {
         Cut,
         /// The message is sent half a second late.
         Delay,
+        /// The process can open nothing more for a while.
+        Descriptors,
+        /// The message is sent, and then the process is killed.
+        Die,
+        /// No file can be made any more.
+        Full,
         /// A byte of it is another one.
         Garble,
         /// The process is killed.
@@ -95,6 +112,9 @@ mod present {
             Ok(match text {
                 "cut" => Self::Cut,
                 "delay" => Self::Delay,
+                "descriptors" => Self::Descriptors,
+                "die" => Self::Die,
+                "full" => Self::Full,
                 "garble" => Self::Garble,
                 "kill" => Self::Kill,
                 "lose" => Self::Lose,
@@ -127,6 +147,32 @@ mod present {
         let _ = raise(Signal::SIGKILL);
     }
 
+    /// Whether tests let the disk have room for a file.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` after [`Fault::Full`].
+    pub fn space() -> std::io::Result<()> {
+        match FULL.load(Relaxed) {
+            true => Err(Errno::ENOSPC.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Lets the process open nothing more for a second.
+    fn exhaust() {
+        let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+            return;
+        };
+        // Numbers below it are taken, or nearly so.
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let limited = setrlimit(Resource::RLIMIT_NOFILE, open as u64, hard);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(1));
+            limited.and_then(|()| setrlimit(Resource::RLIMIT_NOFILE, soft, hard))
+        });
+    }
+
     pub(in crate::net) async fn sending(
         message: &Message,
         frame: &mut Vec<u8>,
@@ -135,6 +181,15 @@ mod present {
         match armed(here) {
             None => return Ok(Fate::Sent),
             Some(Fault::Kill) => die(),
+            Some(Fault::Die) => {
+                std::thread::spawn(|| {
+                    // The message is on its way by then.
+                    std::thread::sleep(Duration::from_millis(20));
+                    die();
+                });
+            }
+            Some(Fault::Descriptors) => exhaust(),
+            Some(Fault::Full) => FULL.store(true, Relaxed),
             Some(Fault::Lose) => return Ok(Fate::Lost),
             Some(Fault::Delay) => tokio::time::sleep(Duration::from_millis(500)).await,
             Some(Fault::Sleep) => std::thread::sleep(Duration::from_secs(2)),
@@ -154,6 +209,8 @@ mod present {
         let here = |step: &Step| *step == Step::Receive(name(message));
         match armed(here) {
             Some(Fault::Kill) => die(),
+            Some(Fault::Descriptors) => exhaust(),
+            Some(Fault::Full) => FULL.store(true, Relaxed),
             Some(Fault::Sleep) => std::thread::sleep(Duration::from_secs(2)),
             Some(_) => tokio::time::sleep(Duration::from_millis(500)).await,
             None => {}

@@ -23,3 +23,5 @@ mod upgrade;
 mod upgrade_doors;
 #[cfg(feature = "fault-injection")]
 mod upgrade_faults;
+#[cfg(feature = "fault-injection")]
+mod upgrade_means;

@@ -122,7 +122,7 @@ impl Drop for Orphan<'_> {
     }
 }
 
-fn inode(home: &Home) -> u64 {
+pub(crate) fn inode(home: &Home) -> u64 {
     let socket = fs::symlink_metadata(home.path("conf/reconfig.sock"));
     socket.expect("it is there").ino()
 }
@@ -363,4 +363,25 @@ fn one_at_a_time_and_the_others_are_told() {
     assert_eq!(winners, 1);
     let (_, wrong) = load.ends();
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn sighup_starts_a_successor_where_mosn_s_way_is_wanted() {
+    let (home, _) = home();
+    let _orphan = Orphan(&home);
+    let mut command = home.command("start --log-output stderr --mosn-sighup");
+    let mut first = Process::of(command.envs(SHORT));
+    first.says("/logs/mosn.pid");
+
+    first.signal(Signal::SIGHUP);
+
+    assert_eq!(first.code(), Some(0));
+    let second = pid_in(&home).expect("it runs");
+    assert_ne!(second, first.id());
+    // And so does its successor.
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(second).expect("it is a pid"));
+    nix::sys::signal::kill(pid, Signal::SIGHUP).expect("it runs");
+    until("another one is in charge", || {
+        pid_in(&home).is_some_and(|pid| pid != second)
+    });
 }

@@ -31,6 +31,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -41,7 +42,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::unistd::Uid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::actor::root;
@@ -52,6 +53,7 @@ use access::Peer;
 pub use access::{Access, Role};
 use door::Door;
 pub(super) use door::Published;
+pub(super) use options::DOOR;
 pub use options::Options;
 use options::{Reach, Socket};
 pub use process::{Logging, Process};
@@ -162,37 +164,35 @@ impl Actor for Admin {
 /// Accepts for as long as the door is this process', each time that it is.
 async fn serve(socket: &Socket, door: Rc<Door>, slots: Rc<Semaphore>) {
     let mut open = door.published.open.clone();
-    loop {
-        // Without a root there is nobody to ask.
-        if open.wait_for(|open| *open).await.is_err() {
+    // Without a root there is nobody to ask.
+    while open.wait_for(|open| *open).await.is_ok() {
+        if let Err(error) = accept_here(socket, &door, &slots).await {
+            let log = &door.log;
+            slog::error!(log, "the admin socket cannot be used: {error}"; "tag" => "admin");
             return;
         }
-        tokio::select! {
-            error = accept_here(socket, &door, &slots) => {
-                let log = &door.log;
-                slog::error!(log, "the admin socket cannot be used: {error}"; "tag" => "admin");
-                return;
-            }
-            closed = open.wait_for(|open| !*open) => {
-                if closed.is_err() {
-                    return;
-                }
-            }
-        }
-        socket.release();
     }
 }
 
-/// Binds the socket, and accepts until that fails.
-async fn accept_here(socket: &Socket, door: &Rc<Door>, slots: &Semaphore) -> io::Error {
-    let listening = bound(socket, &door.log).await;
-    let failed = match socket.reach {
-        Reach::Network => accept_network(&listening, door, slots, Peer::Network).await,
-        Reach::Scrape => accept_network(&listening, door, slots, Peer::Scraper).await,
-        Reach::Private => accept_private(&listening, door, slots).await,
+/// Binds the socket, and accepts until that fails, or the door is another process'.
+async fn accept_here(socket: &Socket, door: &Rc<Door>, slots: &Semaphore) -> io::Result<()> {
+    let mut open = door.published.open.clone();
+    let listening = tokio::select! {
+        listening = bound(socket, &door.log) => listening,
+        () = shut(&mut open) => return Ok(()),
     };
-    let Err(error) = failed;
-    error
+    let served = &socket.served;
+    match socket.reach {
+        Reach::Network => accept_network(&listening, door, slots, served, Peer::Network).await,
+        Reach::Scrape => accept_network(&listening, door, slots, served, Peer::Scraper).await,
+        Reach::Private => accept_private(&listening, door, slots, served).await,
+    }
+}
+
+/// Waits until the door is not this process' any more.
+async fn shut(open: &mut watch::Receiver<bool>) {
+    // Without a root it is nobody's.
+    let _ = open.wait_for(|open| !*open).await;
 }
 
 /// The socket, once it is ours.
@@ -219,11 +219,12 @@ async fn accept_network(
     listening: &Listening,
     door: &Rc<Door>,
     slots: &Semaphore,
+    served: &AtomicUsize,
     who: fn(IpAddr) -> Peer,
-) -> io::Result<Infallible> {
+) -> io::Result<()> {
     let listener = std::net::TcpListener::from(listening.as_fd().try_clone_to_owned()?);
     let listener = TcpListener::from_std(listener)?;
-    accept(door, slots, async || {
+    accept(door, slots, served, async || {
         let (stream, address) = listener.accept().await?;
         let peer = who(address.ip());
         Ok((
@@ -239,10 +240,11 @@ async fn accept_private(
     listening: &Listening,
     door: &Rc<Door>,
     slots: &Semaphore,
-) -> io::Result<Infallible> {
+    served: &AtomicUsize,
+) -> io::Result<()> {
     let listener = std::os::unix::net::UnixListener::from(listening.as_fd().try_clone_to_owned()?);
     let listener = UnixListener::from_std(listener)?;
-    accept(door, slots, async || {
+    accept(door, slots, served, async || {
         let (stream, _) = listener.accept().await?;
         let uid = stream.peer_cred()?.uid();
         if uid != 0 && uid != Uid::effective().as_raw() {
@@ -257,10 +259,12 @@ async fn accept_private(
 async fn accept<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     door: &Rc<Door>,
     slots: &Semaphore,
+    served: &AtomicUsize,
     mut next: impl AsyncFnMut() -> io::Result<(S, Peer, Arc<str>)>,
-) -> io::Result<Infallible> {
+) -> io::Result<()> {
     use futures::StreamExt;
     let mut flights = Flights::new();
+    let mut open = door.published.open.clone();
     loop {
         let accepted = async {
             let slot = slots.acquire().await.map_err(io::Error::other)?;
@@ -268,9 +272,11 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         };
         tokio::select! {
             Some(()) = flights.next(), if !flights.is_empty() => {}
+            () = shut(&mut open) => break,
             accepted = accepted => match accepted? {
                 (slot, Ok(connection)) => {
-                    flights.push(guarded(Rc::clone(door), connection, slot).boxed_local());
+                    let flight = guarded(Rc::clone(door), connection, slot, Flight::of(served));
+                    flights.push(flight.boxed_local());
                 }
                 (_, Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                     slog::warn!(door.log, "another user's connection is refused"; "tag" => "admin");
@@ -290,6 +296,25 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             }
         }
     }
+    // Each ends with the answer that it is giving.
+    while flights.next().await.is_some() {}
+    Ok(())
+}
+
+/// One more that is served, while it lives.
+struct Flight<'a>(&'a AtomicUsize);
+
+impl<'a> Flight<'a> {
+    fn of(served: &'a AtomicUsize) -> Self {
+        served.fetch_add(1, Relaxed);
+        Self(served)
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Serves a connection. What panics in it ends it alone.
@@ -297,6 +322,7 @@ async fn guarded<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     door: Rc<Door>,
     (stream, peer, by): (S, Peer, Arc<str>),
     slot: SemaphorePermit<'_>,
+    _flight: Flight<'_>,
 ) {
     let log = door.log.clone();
     let served = AssertUnwindSafe(connection(door, stream, peer, Arc::clone(&by)));
@@ -312,6 +338,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     peer: Peer,
     by: Arc<str>,
 ) {
+    let mut open = door.published.open.clone();
     let service = service_fn(move |request| {
         let answer = serve::answer(Rc::clone(&door), peer.clone(), Arc::clone(&by), request);
         async move { Ok::<_, Infallible>(answer.await) }
@@ -325,11 +352,11 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .serve_connection(stream, service);
     let mut connection = pin!(connection);
     // A peer that goes away, or is cut, has had its answer or does not want one.
-    if timeout(CONNECTION_LASTS, connection.as_mut())
-        .await
-        .is_err()
-    {
-        connection.as_mut().graceful_shutdown();
-        let _cut = timeout(HEAD_WITHIN, connection).await;
+    tokio::select! {
+        _over = connection.as_mut() => return,
+        () = shut(&mut open) => {}
+        () = sleep(CONNECTION_LASTS) => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _cut = timeout(HEAD_WITHIN, connection).await;
 }

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::time::{sleep, timeout};
 
 use super::access::Access;
 use super::process::{Process, Unknown};
 use crate::config::Address;
-use crate::net::{BindError, Listening, bind, bind_private};
+use crate::net::{BindError, Legacy, Listening, bind, bind_private};
+
+/// How the sockets of the door are called where those of listeners are handed over.
+pub(in crate::actor) const DOOR: &str = "admin door";
 
 /// Where the admin door is, who may open it, and what is behind it.
 #[derive(Clone)]
@@ -33,6 +39,8 @@ pub(super) struct Socket {
     address: Address,
     /// None while somebody else listens there, or after it was let go of.
     bound: ArcSwapOption<Listening>,
+    /// Connections that are being served.
+    pub(super) served: AtomicUsize,
 }
 
 /// Who can reach a socket.
@@ -52,6 +60,7 @@ impl Socket {
             reach,
             address,
             bound,
+            served: AtomicUsize::new(0),
         })
     }
 
@@ -152,5 +161,44 @@ impl Options {
 
     pub(super) fn sockets(&self) -> &[Arc<Socket>] {
         &self.sockets
+    }
+
+    /// The sockets that listen, to be handed over.
+    pub(in crate::actor) fn bound(&self) -> Vec<Arc<Listening>> {
+        let sockets = self.sockets.iter();
+        sockets.filter_map(|one| one.bound.load_full()).collect()
+    }
+
+    /// Takes those of a predecessor that listen where this door is to.
+    pub(in crate::actor) fn adopt(&self, legacy: &mut Legacy) {
+        for socket in self.sockets.iter().filter(|one| one.bound.load().is_none()) {
+            let claimed = legacy.claim(&DOOR.into(), &socket.address);
+            socket
+                .bound
+                .store(claimed.and_then(|mut claimed| claimed.sockets.pop()));
+        }
+    }
+
+    /// Makes the files of sockets that were a predecessor's this process' own.
+    pub(in crate::actor) fn own(&self) {
+        self.bound().iter().for_each(|socket| socket.own());
+    }
+
+    /// Leaves the sockets to a successor, which has them too.
+    pub(in crate::actor) fn leave(&self) {
+        self.bound().iter().for_each(|socket| socket.disown());
+        self.sockets.iter().for_each(|socket| socket.release());
+    }
+
+    /// Waits for so long until nobody is served any more.
+    pub(in crate::actor) async fn served(&self, within: Duration) {
+        let is_idle = |socket: &Arc<Socket>| socket.served.load(Ordering::Relaxed) == 0;
+        let idle = async {
+            while !self.sockets.iter().all(is_idle) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Who takes longer than that is cut.
+        let _ = timeout(within, idle).await;
     }
 }

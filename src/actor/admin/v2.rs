@@ -20,10 +20,11 @@ pub(super) async fn healthz(_: Call) -> Reply {
     Reply::text(StatusCode::OK, "ok\n")
 }
 
-/// Whether connections are accepted: not while it starts, drains or stops.
+/// Whether connections are accepted: not while it starts, drains or stops. While one process hands
+/// over to another, one of them accepts.
 pub(super) async fn readyz(call: Call) -> Reply {
     match call.door.state() {
-        6 => Reply::text(StatusCode::OK, "ready\n"),
+        6 | 13 => Reply::text(StatusCode::OK, "ready\n"),
         state => {
             let body = format!("not ready: state {state}\n");
             Reply::text(StatusCode::SERVICE_UNAVAILABLE, body)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::house::House;
 use crate::actor::admin::{self, Published};
@@ -9,6 +10,9 @@ use crate::actor::root;
 use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::lifecycle::State;
 use crate::supervise::Restart;
+
+/// How long a process that leaves waits for the last answers of its admin door.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 impl House {
     /// The admin door, if there is one. It is never started again by this supervisor: it has one
@@ -35,18 +39,22 @@ impl House {
         Some(ChildSpec::starting("admin", Restart::Temporary, start).supervisor(subtree))
     }
 
-    /// Publishes where the lifecycle is. Once a successor has the word, the admin door is its own.
+    /// Waits a moment for those whom the admin door still answers, when it is another process' now.
+    pub(super) async fn admin_served(&self) {
+        if let (Some(admin), State::Leaving { .. }) = (&self.options.admin, self.state.get()) {
+            admin.served(ANSWERS_WITHIN).await;
+        }
+    }
+
+    /// Publishes where the lifecycle is. The admin door is a successor's, too, when it accepts, and a
+    /// predecessor's until it leaves.
     pub(super) fn publish_state(&self, state: State) {
         self.state_number.store(state.number(), Ordering::Relaxed);
         self.state_seen.send_replace(state);
         match state {
-            State::Probation { .. } | State::Committing { .. } | State::Leaving { .. } => {
-                self.admin_open.send_replace(false);
-            }
-            State::Running => {
-                self.admin_open.send_replace(true);
-            }
-            _ => {}
-        }
+            State::Leaving { .. } => self.admin_open.send_replace(false),
+            State::Running | State::Trial { .. } => self.admin_open.send_replace(true),
+            _ => return,
+        };
     }
 }

@@ -114,7 +114,7 @@ impl House {
             state,
             state_number: Arc::new(AtomicU8::new(State::Starting.number())),
             state_seen: watch::Sender::new(State::Starting),
-            admin_open: watch::Sender::new(true),
+            admin_open: watch::Sender::new(!succession.is_successor()),
             left: watch::Sender::new(None),
             admission: Arc::new(Semaphore::new(options.max_connections)),
             options,

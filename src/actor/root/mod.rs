@@ -298,7 +298,11 @@ impl Root {
 
     fn empty(&self, ctx: &mut Context<Self>) {
         let house = Rc::clone(&self.house);
-        let emptied = async move { house.empty().await }.into_actor(self);
+        let emptied = async move {
+            house.empty().await;
+            house.admin_served().await;
+        };
+        let emptied = emptied.into_actor(self);
         ctx.spawn(emptied.map(|(), this, ctx| this.happen(Event::Empty, ctx)));
     }
 }

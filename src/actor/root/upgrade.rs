@@ -10,13 +10,14 @@ use tokio::sync::{mpsc, watch};
 
 use super::house::House;
 use super::{ApplyError, Handle, Options, Root};
+use crate::actor::admin::DOOR;
 use crate::actor::listeners::{Edition, Inherited, Post};
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::ChildSpec;
 use crate::actor::upgrade::{self, Command, Desk, Inheritance, Told};
 use crate::lifecycle::Event;
 use crate::lifecycle::{Effect, State, Times, Word};
-use crate::net::{Given, Legacy, place};
+use crate::net::{Given, Legacy, Listening, place};
 use crate::protocol::handover::{ListenerOffer, Offer, Shown};
 
 /// How long the successor may take to say that it has taken over.
@@ -78,6 +79,9 @@ impl Succession {
         };
         for (name, error) in legacy.give(given) {
             slog::warn!(options.log, "the socket `{name}` that was given is closed: {error}"; "tag" => "listener");
+        }
+        if let Some(admin) = &options.admin {
+            admin.adopt(&mut legacy);
         }
         Ok(Self {
             desk,
@@ -247,8 +251,13 @@ impl House {
         let _turn = self.turn.lock().await;
         let mut posts = Vec::clone(&self.board.posts());
         posts.retain(|post| !post.sockets().is_empty());
-        let listeners = posts.iter().map(listener).collect();
-        let sockets = posts.iter().flat_map(|post| post.sockets()).collect();
+        let mut listeners: Vec<_> = posts.iter().map(listener).collect();
+        let mut sockets: Vec<_> = posts.iter().flat_map(|post| post.sockets()).collect();
+        let doors = self.options.admin.iter().flat_map(|admin| admin.bound());
+        for socket in doors {
+            listeners.push(door(&socket));
+            sockets.push(socket);
+        }
         self.succession.offered.replace(posts);
         self.succession.adopted.take();
         let probation = self.times().probation;
@@ -285,6 +294,9 @@ impl House {
         for post in self.board.posts().iter() {
             post.sockets().iter().for_each(|socket| socket.own());
         }
+        if let Some(admin) = &self.options.admin {
+            admin.own();
+        }
         match desk.take_charge().await {
             Ok(true) => {}
             Ok(false) => self.say_unreachable("another process was faster"),
@@ -307,6 +319,9 @@ impl House {
         for post in self.adopted() {
             post.sockets().iter().for_each(|socket| socket.disown());
         }
+        if let Some(admin) = &self.options.admin {
+            admin.leave();
+        }
         if let Some(desk) = &self.succession.desk {
             desk.leave();
         }
@@ -324,6 +339,17 @@ fn listener(post: &Arc<Post>) -> ListenerOffer {
         place: place(address.as_ref().unwrap_or(&settings.address)),
         sockets: sockets.len(),
         file: sockets.first().and_then(|socket| socket.file()),
+    }
+}
+
+/// A socket of the admin door, which is behind all listeners, so that none is taken for it.
+fn door(socket: &Listening) -> ListenerOffer {
+    ListenerOffer {
+        name: DOOR.to_owned(),
+        configured: place(socket.address()),
+        place: place(socket.address()),
+        sockets: 1,
+        file: socket.file(),
     }
 }
 

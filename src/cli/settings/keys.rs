@@ -39,7 +39,7 @@ const fn setting(key: &'static str, default: &'static str, accepts: &'static str
 pub(super) const LEVELS: &str = "trace, debug, info, warning, error, critical or off";
 
 /// Every setting, in the order in which they are printed.
-pub(super) const SETTINGS: [Setting; 19] = [
+pub(super) const SETTINGS: [Setting; 20] = [
     setting(
         "admin_env",
         "",
@@ -85,6 +85,10 @@ pub(super) const SETTINGS: [Setting; 19] = [
             "0",
             "a whole number; 0 is as many as descriptors allow",
         )
+    },
+    Setting {
+        flag: Some("mosn-sighup"),
+        ..setting("mosn_sighup", "false", "true or false")
     },
     Setting {
         flag: Some("pid-file"),

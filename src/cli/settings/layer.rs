@@ -64,6 +64,7 @@ pub(super) fn flags(flags: &SettingsFlags) -> Layer {
         log_level,
         log_output,
         max_connections,
+        mosn_sighup,
         pid_file,
         workers,
     } = flags;
@@ -73,6 +74,7 @@ pub(super) fn flags(flags: &SettingsFlags) -> Layer {
         ("log_level_limit", log_level),
         ("log_output", log_output),
         ("max_connections", max_connections),
+        ("mosn_sighup", mosn_sighup),
         ("pid_file", pid_file),
         ("workers", workers),
     ];

@@ -15,7 +15,7 @@ use slog::FilterLevel;
 
 use self::keys::{Foreign, SETTINGS, Setting};
 use self::layer::{Layer, variables};
-use self::values::{format, keep, level, list, path, role, seconds, watch, workers};
+use self::values::{format, hangup, keep, level, list, path, role, seconds, watch, workers};
 use super::arguments::SettingsFlags;
 use crate::actor::admin::Role;
 use crate::config::{Server, Workers};
@@ -54,6 +54,8 @@ pub struct Settings {
     pub log_output: Option<String>,
     /// Connections taken at once (default 0: as many as descriptors allow).
     pub max_connections: usize,
+    /// What SIGHUP does (default: it reloads).
+    pub hangup: Hangup,
     /// The pid file.
     pub pid_file: Option<PathBuf>,
     /// How long SIGTERM waits before it stops accepting, while `/readyz` is false (default: not).
@@ -79,6 +81,16 @@ pub enum KeepChanges {
     History,
     /// The next process starts with them, too.
     Restart,
+}
+
+/// What SIGHUP does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hangup {
+    /// The configuration is read again.
+    #[default]
+    Reloads,
+    /// A process is started that takes over, as in MOSN.
+    Upgrades,
 }
 
 /// Whether a file is watched.
@@ -270,6 +282,7 @@ impl Settings {
             max_connections: values
                 .read("max_connections", |t| t.parse().ok())?
                 .unwrap_or(0),
+            hangup: values.read("mosn_sighup", hangup)?.unwrap_or_default(),
             pid_file: values.read("pid_file", path)?,
             pre_drain_wait: values
                 .read("pre_drain_wait_s", seconds)?

@@ -45,6 +45,7 @@ fn without_sources_everything_is_default_or_the_configurations() {
         log_output: None,
         max_connections: 0,
         pid_file: None,
+        hangup: Hangup::Reloads,
         pre_drain_wait: Duration::ZERO,
         upgrade_probation: Duration::from_secs(3),
         upgrade_timeout: Duration::from_secs(30),

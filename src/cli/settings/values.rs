@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use slog::FilterLevel;
 
-use super::{KeepChanges, Watch};
+use super::{Hangup, KeepChanges, Watch};
 use crate::actor::admin::Role;
 use crate::config::Workers;
 use crate::telemetry::log::Format;
@@ -50,6 +50,14 @@ pub(super) fn watch(text: &str) -> Option<Watch> {
     match text {
         "true" => Some(Watch::Yes),
         "false" => Some(Watch::No),
+        _ => None,
+    }
+}
+
+pub(super) fn hangup(text: &str) -> Option<Hangup> {
+    match text {
+        "true" => Some(Hangup::Upgrades),
+        "false" => Some(Hangup::Reloads),
         _ => None,
     }
 }
