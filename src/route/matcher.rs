@@ -11,7 +11,11 @@ pub(super) fn takes(matcher: &Matcher, facts: &impl Facts) -> bool {
             facts.path().starts_with(prefix.as_bytes()) && has(fields, facts)
         }
         Matcher::Path(path, fields) => same_path(path, facts.path()) && has(fields, facts),
-        Matcher::Regex(pattern, fields) => pattern.is_in(facts.path()) && has(fields, facts),
+        // What has no path is of a protocol that knows none.
+        Matcher::Regex(pattern, fields) => {
+            let path = facts.path();
+            !path.is_empty() && pattern.is_in(path) && has(fields, facts)
+        }
         Matcher::Variables(items) => hold(items, facts),
         Matcher::Service(service) => {
             let value = facts.field("service").unwrap_or_default();
@@ -93,6 +97,10 @@ mod tests {
         TextMatch::Regex(Pattern::new(text).unwrap())
     }
 
+    fn regex_of_all() -> Matcher {
+        Matcher::Regex(Pattern::new(".*").unwrap(), vec![])
+    }
+
     fn field(name: &str, text: TextMatch) -> FieldMatch {
         FieldMatch::Field(name.to_owned(), text)
     }
@@ -136,6 +144,8 @@ mod tests {
         ] {
             assert_eq!(takes(&matcher, &request()), expected, "{matcher:?}");
         }
+        let pathless = Request::to("host", "");
+        assert!(!takes(&regex_of_all(), &pathless));
         let bare = Request::to("host", "/");
         assert!(!takes(&Matcher::Service(None), &bare));
     }

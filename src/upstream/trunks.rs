@@ -342,3 +342,6 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

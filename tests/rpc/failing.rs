@@ -214,3 +214,37 @@ async fn a_caller_that_does_not_read_is_not_read_further() {
     let mut other = running.caller().await;
     assert_eq!(content(&other.asks(&request(1, "s", b"x")).await), "h:x");
 }
+
+#[actix::test]
+async fn a_host_that_takes_nothing_costs_its_own_requests_only() {
+    let (deaf, good) = (Host::deaf().await, Host::echoing("good").await);
+    let to = |service: &str, cluster: &str| {
+        json!({
+            "match": { "headers": [{ "name": "service", "value": service }] },
+            "route": { "cluster_name": cluster },
+        })
+    };
+    let site = Site::routes(json!([to("deaf", "deaf"), to("good", "good")]));
+    let site = site.cluster("deaf", &[&deaf]).cluster("good", &[&good]);
+    let running = site.start().await;
+    // Far more than the socket takes, and than may wait for it.
+    let large = vec![b'x'; 512 * 1024];
+    let mut callers = Vec::new();
+    for id in 1..=24 {
+        let mut caller = running.caller().await;
+        let timeout = Some(Duration::from_millis(500));
+        caller
+            .says(&request_within(id, "deaf", &large, timeout))
+            .await;
+        callers.push(caller);
+    }
+    let mut other = running.caller().await;
+    assert_eq!(
+        content(&other.asks(&request(1, "good", b"x")).await),
+        "good:x"
+    );
+    for caller in &mut callers {
+        assert_eq!(caller.hears().await.frame.status, 7);
+    }
+    running.rests().await;
+}

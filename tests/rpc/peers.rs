@@ -242,6 +242,22 @@ impl Host {
         }
     }
 
+    /// Takes connections, and reads nothing from them.
+    pub(crate) async fn deaf() -> Self {
+        let mut host = Self::new().await;
+        host.accepting.abort();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        host.address = listener.local_addr().unwrap();
+        let accepting = spawn_local(async move {
+            let mut taken = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                taken.push(stream);
+            }
+        });
+        host.accepting = accepting.abort_handle();
+        host
+    }
+
     /// Answers every request with its own content behind `name`.
     pub(crate) async fn echoing(name: &'static str) -> Self {
         let mut host = Self::new().await;
