@@ -12,6 +12,7 @@ pub struct Bell {
     waker: RefCell<Option<Waker>>,
     state: Cell<State>,
     leaves: Cell<bool>,
+    stays: Cell<bool>,
     looks: Cell<bool>,
     moves: Cell<bool>,
     has_left: Cell<bool>,
@@ -55,8 +56,12 @@ impl Bell {
         }
     }
 
-    /// Wishes that the connection goes on waiting outside of its actor, if it still rests.
+    /// Wishes that the connection goes on waiting outside of its actor, if it still rests and can
+    /// do so.
     pub fn ring_to_leave(&self) {
+        if self.stays.get() {
+            return;
+        }
         self.leaves.set(true);
         self.ring();
     }
@@ -115,9 +120,57 @@ impl Bell {
         }
     }
 
+    /// The connection waits here whatever comes, and wants to be called by `waker`.
+    pub(super) fn stay(&self, waker: &Waker) {
+        self.stays.set(true);
+        self.leaves.set(false);
+        self.rest(waker);
+    }
+
     /// The connection rests no more.
     pub(super) fn rise(&self) {
         self.state.set(State::Busy);
         self.leaves.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Calls(AtomicU32);
+
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_stays_is_called_and_never_sent_away() {
+        let calls = Arc::new(Calls::default());
+        let waker = Waker::from(Arc::clone(&calls));
+        let bell = Bell::default();
+        bell.stay(&waker);
+
+        bell.ring_to_leave();
+        assert_eq!((bell.rests(), calls.0.load(Relaxed)), (true, 0));
+        bell.ring();
+        assert_eq!((bell.rests(), calls.0.load(Relaxed)), (true, 1));
+    }
+
+    #[test]
+    fn a_connection_that_rests_is_sent_away_once() {
+        let waker = Waker::from(Arc::new(Calls::default()));
+        let bell = Bell::default();
+        assert!(!bell.rest(&waker));
+        bell.ring_to_leave();
+        assert!(bell.rest(&waker) && !bell.rests());
+        assert!(!bell.rest(&waker) && bell.rests());
     }
 }

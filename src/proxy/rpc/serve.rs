@@ -197,9 +197,7 @@ impl Reader {
 
     /// Heeds the wish of the lane that connections end.
     fn heed<S: Carrier>(&mut self, hub: &Hub<S>, under_way: usize, cx: &mut Context<'_>) {
-        let bell = &hub.connection.flow.bell;
-        // It never waits elsewhere, so that part of the wish is passed over.
-        let _ = bell.rest(cx.waker());
+        hub.connection.flow.bell.stay(cx.waker());
         if !hub.connection.goodbye.is_said() {
             return;
         }
