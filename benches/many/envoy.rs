@@ -1,11 +1,15 @@
-//! Envoy: each cluster's hosts in a file of its own, which it watches (EDS by `path_config_source`).
+//! Envoy: a cluster's hosts in a file of its own, which it watches (EDS by `path_config_source`).
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{CHANGES, Result, Setup, ask, in_path};
+
+/// So many clusters have a file: each takes an inotify instance, of which Linux gives a user 128.
+const WATCHED: usize = 20;
 
 pub(crate) fn find() -> Option<PathBuf> {
     in_path("envoy")
@@ -16,13 +20,22 @@ pub(crate) fn arguments(setup: &Setup<'_>) -> Result<Vec<String>> {
         write(setup, cluster, 0)?;
     }
     let cluster = |n: usize| {
-        json!({ "name": format!("c{n}"), "type": "EDS", "connect_timeout": "3s",
-                "lb_policy": "ROUND_ROBIN",
-                "eds_cluster_config": { "eds_config": {
-                    "resource_api_version": "V3",
-                    "path_config_source": { "path": file(setup, n) } } } })
+        let name = format!("c{n}");
+        let mut cluster = json!({
+            "name": &name, "connect_timeout": "3s", "lb_policy": "ROUND_ROBIN" });
+        if setup.changing().abs_diff(n) < WATCHED / 2 {
+            cluster["type"] = json!("EDS");
+            cluster["eds_cluster_config"] = json!({ "eds_config": {
+                "resource_api_version": "V3",
+                "path_config_source": { "path": file(setup, n) } } });
+        } else {
+            cluster["type"] = json!("STATIC");
+            cluster["load_assignment"] = json!({
+                "cluster_name": &name, "endpoints": [{ "lb_endpoints": endpoints(setup, n, 0) }] });
+        }
+        cluster
     };
-    let socket = |address: std::net::SocketAddr| {
+    let socket = |address: SocketAddr| {
         json!({ "socket_address": {
             "address": address.ip().to_string(), "port_value": address.port() } })
     };
@@ -56,19 +69,23 @@ fn file(setup: &Setup<'_>, cluster: usize) -> PathBuf {
     setup.directory.join(format!("c{cluster}.json"))
 }
 
-/// Envoy sees a file that is renamed into its place.
-fn write(setup: &Setup<'_>, cluster: usize, change: usize) -> Result<()> {
-    let endpoint = |host: std::net::SocketAddr| {
+fn endpoints(setup: &Setup<'_>, cluster: usize, change: usize) -> Vec<Value> {
+    let endpoint = |host: SocketAddr| {
         json!({ "endpoint": { "address": { "socket_address": {
             "address": host.ip().to_string(), "port_value": host.port() } } } })
     };
-    let hosts = setup.hosts(cluster, change).into_iter().map(endpoint);
+    let hosts = setup.hosts(cluster, change).into_iter();
+    hosts.map(endpoint).collect()
+}
+
+/// Envoy sees a file that is renamed into its place.
+fn write(setup: &Setup<'_>, cluster: usize, change: usize) -> Result<()> {
     let assignment = json!({
         "version_info": change.to_string(),
         "resources": [{
             "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             "cluster_name": format!("c{cluster}"),
-            "endpoints": [{ "lb_endpoints": hosts.collect::<Vec<_>>() }],
+            "endpoints": [{ "lb_endpoints": endpoints(setup, cluster, change) }],
         }],
     });
     let new = setup.directory.join("new");
