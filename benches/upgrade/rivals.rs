@@ -108,6 +108,8 @@ struct Running {
     directory: TempDir,
     front: Front,
     first: Child,
+    /// The group of all its processes.
+    group: i32,
     /// Others that were started.
     others: Vec<Child>,
     replace: fn(&mut Self),
@@ -160,6 +162,7 @@ impl Running {
         Self {
             directory,
             front,
+            group: i32::try_from(first.id()).expect("a pid is an i32"),
             first,
             others: vec![],
             replace,
@@ -196,7 +199,7 @@ impl Running {
             let (pages, numbers) = (origins.http, origins.numbers);
             format!(
                 "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n\
-                 pid {place}/pid; daemon off; error_log /dev/null; worker_processes 2; worker_shutdown_timeout 2s;\n\
+                 pid {place}/pid; error_log /dev/null; worker_processes 2; worker_shutdown_timeout 2s;\n\
                  events {{ worker_connections 1024; }}\n\
                  http {{ access_log off; keepalive_timeout 1h; keepalive_requests 1000000000; client_body_temp_path {place}/b;\n\
                   proxy_temp_path {place}/p; fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;\n\
@@ -215,7 +218,7 @@ impl Running {
                 shown(file),
             ]
         };
-        Self::start(program, text, arguments, |running| {
+        let mut nginx = Self::start(program, text, arguments, |running| {
             let file = running.directory.path().join("pid");
             let pid = || fs::read_to_string(&file).ok()?.trim().parse::<u32>().ok();
             let old = pid().expect("it runs");
@@ -226,7 +229,13 @@ impl Running {
                 pid().is_some_and(|pid| pid != old)
             });
             signal(old, Signal::SIGQUIT);
-        })
+        });
+        // In the foreground it knows no upgrades, and so it has a session of its own.
+        let file = nginx.directory.path().join("pid");
+        let pid = || fs::read_to_string(&file).ok()?.trim().parse().ok();
+        until("its pid file", || pid().is_some());
+        nginx.group = pid().expect("it is there");
+        nginx
     }
 
     fn envoy(program: &Path, origins: Origins) -> Self {
@@ -236,8 +245,9 @@ impl Running {
             let next = running.others.len() + 1;
             let file = running.directory.path().join("conf");
             let mut command = Command::new(&running.program);
-            let group = i32::try_from(running.first.id()).expect("a pid is an i32");
-            command.args(epoch(&file, next)).process_group(group);
+            command
+                .args(epoch(&file, next))
+                .process_group(running.group);
             command
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -303,7 +313,7 @@ impl Proxy for Running {
     }
 
     fn processes(&self) -> usize {
-        let group = self.first.id().to_string();
+        let group = self.group.to_string();
         let is_of_it = |entry: std::io::Result<fs::DirEntry>| {
             let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
             // Its name, in brackets, may hold blanks; a zombie is none.
@@ -317,9 +327,8 @@ impl Proxy for Running {
     }
 
     fn stop(mut self: Box<Self>) {
-        let group = i32::try_from(self.first.id()).expect("a pid is an i32");
         // All of them are ours.
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
         for child in self.others.iter_mut().chain([&mut self.first]) {
             let _reaped = child.wait();
         }

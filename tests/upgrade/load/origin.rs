@@ -37,7 +37,8 @@ pub(crate) fn http() -> SocketAddr {
                 return Ok(());
             };
             if head.field("upgrade").is_some() {
-                let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+                let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                    Upgrade: websocket\r\nSec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
                 stream.write_all(switch.as_bytes())?;
                 return echo(&mut stream, &mut buffer);
             }
