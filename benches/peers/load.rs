@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::exchange::Exchange;
-use crate::http;
 use crate::pace::{Pace, Turns};
+use crate::{bolt, http};
 
 /// Longest time for the warm-up and for the measured phase, each.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -48,6 +48,8 @@ pub(crate) enum Speech {
     Lengths,
     /// HTTP/1.1; of the exchange, only the length of the response counts.
     Http,
+    /// SOFA Bolt; the lengths are those of the contents, and the response's is always the same.
+    Bolt,
 }
 
 /// What becomes of a connection after its exchange.
@@ -118,6 +120,7 @@ struct Client {
     load: Load,
     opening: Rc<[u8]>,
     http: http::Client,
+    bolt: bolt::Peer,
     /// The connection it keeps, if it keeps one.
     stream: Option<TcpStream>,
 }
@@ -133,6 +136,7 @@ async fn open(address: SocketAddr, load: Load) -> Result<Vec<Client>> {
     let opening: Rc<[u8]> = match load.speech {
         Speech::Lengths => load.exchange.opening(),
         Speech::Http => http::request(load.exchange.response_bytes, load.reuse),
+        Speech::Bolt => bolt::request(load.exchange)?,
     }
     .into();
     let client = async |_| {
@@ -145,6 +149,7 @@ async fn open(address: SocketAddr, load: Load) -> Result<Vec<Client>> {
             load,
             opening: Rc::clone(&opening),
             http: http::Client::default(),
+            bolt: bolt::Peer::default(),
             stream,
         })
     };
@@ -228,6 +233,7 @@ impl Client {
                 let length = exchange.response_bytes;
                 self.http.run(stream, &self.opening, length, reuse).await
             }
+            Speech::Bolt => self.bolt.run(stream, &self.opening).await,
         }
     }
 }

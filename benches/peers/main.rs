@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "its report is its output")]
 #![expect(clippy::print_stderr, reason = "progress goes beside the report")]
 
+mod bolt;
 mod cpu;
 mod exchange;
 mod http;

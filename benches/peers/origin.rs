@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::load::Speech;
-use crate::{exchange, http};
+use crate::{bolt, exchange, http};
 
 /// How many addresses the origin has for each way to speak, so that a balancer has something to
 /// choose from.
@@ -21,6 +21,7 @@ const BACKLOG: u32 = 4096;
 pub(crate) struct Ports {
     lengths: Vec<u16>,
     http: Vec<u16>,
+    bolt: Vec<u16>,
 }
 
 impl Ports {
@@ -29,6 +30,7 @@ impl Ports {
         match speech {
             Speech::Lengths => &self.lengths,
             Speech::Http => &self.http,
+            Speech::Bolt => &self.bolt,
         }
     }
 }
@@ -46,13 +48,14 @@ pub(crate) fn run() -> Result<()> {
         let mut ports = Ports::default();
         let mut listeners = JoinSet::new();
         for _ in 0..ADDRESSES {
-            for speech in [Speech::Lengths, Speech::Http] {
+            for speech in [Speech::Lengths, Speech::Http, Speech::Bolt] {
                 let socket = tokio::net::TcpSocket::new_v4()?;
                 socket.bind(([127, 0, 0, 1], 0).into())?;
                 let listener = socket.listen(BACKLOG)?;
                 let known = match speech {
                     Speech::Lengths => &mut ports.lengths,
                     Speech::Http => &mut ports.http,
+                    Speech::Bolt => &mut ports.bolt,
                 };
                 known.push(listener.local_addr()?.port());
                 listeners.spawn_local(accept(listener, speech));
@@ -81,6 +84,10 @@ async fn serve(mut stream: TcpStream, speech: Speech) -> Result<()> {
         Speech::Lengths => while exchange::serve(&mut stream).await? {},
         Speech::Http => {
             let mut server = http::Server::default();
+            while server.serve(&mut stream).await? {}
+        }
+        Speech::Bolt => {
+            let mut server = bolt::Peer::default();
             while server.serve(&mut stream).await? {}
         }
     }

@@ -157,6 +157,10 @@ fn banyan(setup: &Setup<'_>) -> String {
             "type": "proxy",
             "config": { "downstream_protocol": "Http1", "cluster": "origin" },
         }),
+        Traffic::Rpc => json!({
+            "type": "proxy",
+            "config": { "downstream_protocol": "bolt", "cluster": "origin" },
+        }),
     };
     let listener = json!({
         "name": "comparison",

@@ -11,7 +11,7 @@ pub(crate) fn haproxy(setup: &Setup<'_>) -> String {
     let Setup { port, workers, .. } = setup;
     // A connection takes two descriptors, and two more when it splices; some machines allow 20,000.
     let (connections, tuning, mode, reuse) = match setup.traffic {
-        Traffic::Messages => (9_800, "", "tcp\n", ""),
+        Traffic::Messages | Traffic::Rpc => (9_800, "", "tcp\n", ""),
         Traffic::Bulk => (
             1_000,
             " tune.pipesize 1048576\n",
@@ -50,7 +50,7 @@ pub(crate) fn nginx(setup: &Setup<'_>) -> String {
         servers += &format!(" server 127.0.0.1:{origin};");
     }
     let proxied = match setup.traffic {
-        Traffic::Messages => nginx_stream(port, &servers, "16k"),
+        Traffic::Messages | Traffic::Rpc => nginx_stream(port, &servers, "16k"),
         Traffic::Bulk => nginx_stream(port, &servers, "64k"),
         Traffic::Http => format!(
             "http {{\n access_log off; keepalive_timeout 1h; keepalive_requests 1000000000;\n\
@@ -119,7 +119,7 @@ pub(crate) fn envoy(setup: &Setup<'_>) -> String {
 fn envoy_filter(traffic: Traffic) -> Value {
     let package = "type.googleapis.com/envoy.extensions.filters";
     match traffic {
-        Traffic::Messages | Traffic::Bulk => json!({
+        Traffic::Messages | Traffic::Bulk | Traffic::Rpc => json!({
             "name": "tcp",
             "typed_config": {
                 "@type": format!("{package}.network.tcp_proxy.v3.TcpProxy"),

@@ -13,13 +13,13 @@ use serde::Serialize;
 use crate::Result;
 use crate::cpu::Cpu;
 use crate::exchange::Exchange;
-use crate::http;
 use crate::load::{Load, Outcome, Reuse, Speech};
 use crate::memory::Memory;
 use crate::origin::Ports;
 use crate::peers::{Part, Peer, Proxy, Setup, WORKERS};
 use crate::process::{Process, Role};
 use crate::scenarios::Scenario;
+use crate::{bolt, http};
 
 /// How long a proxy may take from its start to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(5);
@@ -236,6 +236,14 @@ fn ask(address: SocketAddr, speech: Speech) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(START_LIMIT))?;
     match speech {
+        Speech::Bolt => {
+            let exchange = Exchange {
+                request_bytes: 0,
+                response_bytes: bolt::ANSWER,
+            };
+            stream.write_all(&bolt::request(exchange)?)?;
+            Ok(stream.read_exact(&mut [0])?)
+        }
         Speech::Lengths => {
             let exchange = Exchange {
                 request_bytes: 0,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::bolt;
 use crate::exchange::Exchange;
 use crate::load::{Load, Reuse, Speech};
 use crate::pace::Pace;
@@ -35,6 +36,8 @@ pub(crate) enum Traffic {
     Bulk,
     /// HTTP/1.1 requests.
     Http,
+    /// Requests of SOFARPC in frames of Bolt; bytes to rivals, who know no frames.
+    Rpc,
 }
 
 /// A figure of the report.
@@ -132,6 +135,12 @@ const LONG_PAGE: Exchange = Exchange {
     response_bytes: 65_536,
 };
 
+/// The contents of MOSN's benchmark.
+const CALL: Exchange = Exchange {
+    request_bytes: 1314,
+    response_bytes: bolt::ANSWER,
+};
+
 /// All scenarios, in the order they are run.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -226,7 +235,35 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             },
         )
     },
+    Scenario {
+        rounds: 3,
+        columns: AT_A_RATE,
+        ..rpc(
+            "bolt-fixed-rate",
+            "2,000 calls a second on 200 connections; times from when each was due",
+            Load {
+                pace: Pace::PerSecond(2_000),
+                ..kept(200, CALL, 20_000)
+            },
+        )
+    },
+    rpc(
+        "bolt-max",
+        "200 connections, each a closed loop of calls",
+        kept(200, CALL, 60_000),
+    ),
 ];
+
+const fn rpc(name: &'static str, about: &'static str, load: Load) -> Scenario {
+    Scenario {
+        traffic: Traffic::Rpc,
+        load: Load {
+            speech: Speech::Bolt,
+            ..load
+        },
+        ..http(name, about, load)
+    }
+}
 
 const fn http(name: &'static str, about: &'static str, load: Load) -> Scenario {
     Scenario {
