@@ -17,8 +17,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::actor::connections::Progress;
 use crate::actor::parking::{Counted, Past};
 use crate::actor::setting::Setting;
+use crate::actor::spoken::Speaks;
 use crate::cluster::{Conduct, Ending};
-use crate::config::{self, NetworkFilter};
+use crate::config::{self, NetworkFilter, RpcProtocol, Spoken};
 use crate::name::ClusterName;
 use crate::net::Stream;
 use crate::proxy::http::{self, Leave, Parting, Served, Stage};
@@ -100,6 +101,7 @@ impl Connection {
             stage: leave.stage,
             unread: leave.unread,
             parting,
+            speaks: Spoken::Http1.name(),
         });
         ctx.spawn(
             served
@@ -123,8 +125,27 @@ impl Connection {
         );
     }
 
+    /// Finds out what the connection speaks, and serves that.
+    fn find_out(&self, stream: Stream, ctx: &mut Context<Self>) {
+        let setting = Rc::clone(&self.setting);
+        let found = async move {
+            let speaks = setting.find_out(&stream).await;
+            (stream, speaks)
+        };
+        ctx.spawn(
+            found
+                .into_actor(self)
+                .map(|(stream, speaks), this, ctx| match speaks {
+                    Speaks::Known(Spoken::Http1) => this.serve_first(stream, ctx),
+                    Speaks::Known(Spoken::Rpc(protocol)) => this.serve_rpc(stream, protocol, ctx),
+                    Speaks::Other => this.open(stream, ctx),
+                    Speaks::Nothing => ctx.stop(),
+                }),
+        );
+    }
+
     /// Serves requests that come and are answered in any order, until the connection is over.
-    fn serve_rpc(&self, stream: Stream, ctx: &mut Context<Self>) {
+    fn serve_rpc(&self, stream: Stream, protocol: RpcProtocol, ctx: &mut Context<Self>) {
         let served = rpc::serve(http::Connection {
             id: self.setting.next_connection(),
             setting: Rc::clone(&self.setting),
@@ -135,6 +156,7 @@ impl Connection {
             stage: Stage::BeforeFirst,
             unread: Vec::new(),
             parting: Parting::Stays,
+            speaks: protocol.name(),
         });
         ctx.spawn(served.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
@@ -288,10 +310,11 @@ impl Actor for Connection {
             Some(Entry::Relay(arrived)) => return self.go_on(*arrived, ctx),
             None => return,
         };
-        match self.setting.post.settings().filter {
+        match &self.setting.post.settings().filter {
+            NetworkFilter::Auto(_) => self.find_out(downstream, ctx),
             NetworkFilter::Close => ctx.stop(),
             NetworkFilter::Proxy(_) => self.serve_first(downstream, ctx),
-            NetworkFilter::Rpc(_) => self.serve_rpc(downstream, ctx),
+            NetworkFilter::Rpc(rpc) => self.serve_rpc(downstream, rpc.protocol, ctx),
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }
     }

@@ -250,7 +250,8 @@ impl Admitted {
 
     /// Wishes that they go on in the successor, or where that cannot be, that they end.
     pub(super) fn part(&self) {
-        let can_move = !matches!(self.post().settings().filter, NetworkFilter::Rpc(_));
+        let filter = &self.post().settings().filter;
+        let can_move = !matches!(filter, NetworkFilter::Auto(_) | NetworkFilter::Rpc(_));
         if self.post().mover().is_none() || !can_move {
             return self.say_goodbye();
         }

@@ -20,6 +20,7 @@ use crate::actor::supervisor::{Life, run};
 use crate::config::{self, Address, Bind};
 use crate::name::ListenerName;
 use crate::net::{self, Claimed, Legacy, Listening};
+use crate::protocol::detect::Habits;
 use crate::proxy::http::Fitting;
 use crate::telemetry::counters::{HttpCounters, ListenerCounters};
 pub(super) use departed::{Counted, Departed};
@@ -40,6 +41,8 @@ pub(crate) struct Post {
     inherited: Option<usize>,
     /// How its connections leave for the successor, once that has taken over.
     mover: OnceLock<Mover>,
+    /// To where clients are silent at first, as far as that was met.
+    pub silent: ArcSwap<Habits>,
     /// One a worker.
     pub counters: Vec<Arc<ListenerCounters>>,
     /// One a worker, too.
@@ -313,6 +316,7 @@ impl Listeners {
             Ok(Arc::new(Post {
                 generation: self.board.0.generations.fetch_add(1, Relaxed) + 1,
                 fitting: ArcSwap::new(fitting),
+                silent: ArcSwap::default(),
                 sockets: ArcSwap::new(sockets),
                 paused: AtomicBool::new(self.board.0.held.load(Relaxed)),
                 inherited,

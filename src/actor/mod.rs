@@ -27,6 +27,7 @@ pub mod root;
 mod routers;
 mod setting;
 mod slot;
+mod spoken;
 pub mod subscribers;
 pub mod supervisor;
 mod threads;

@@ -29,7 +29,7 @@ pub use scratch::with_scratch;
 pub use step::space;
 #[cfg(any(test, feature = "fault-injection"))]
 pub use step::{Fault, Step, arm};
-pub use stream::{Asleep, Sequel, Stream, Word};
+pub use stream::{Asleep, Peeked, Sequel, Stream, Word};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -18,10 +18,12 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use super::original::original_destination;
 
 mod asleep;
+mod peek;
 mod sending;
 mod splicing;
 
 pub use asleep::Asleep;
+pub use peek::Peeked;
 pub use sending::Sequel;
 
 /// A connected stream socket, TCP or unix, that belongs to the worker that made it.
@@ -39,6 +41,8 @@ pub struct Stream {
     socket: OwnedFd,
     kind: Cell<Kind>,
     reading: Cell<Reading>,
+    /// Whether bytes are there that the reactor will not tell of again, since they were looked at.
+    peeked: Cell<bool>,
 }
 
 /// What is known of a socket and its sends.
@@ -121,6 +125,7 @@ impl Stream {
             socket,
             kind: Cell::new(kind),
             reading: Cell::new(Reading::Open),
+            peeked: Cell::new(false),
         }
     }
 
@@ -199,6 +204,11 @@ impl Stream {
                 self.reading.set(Reading::Emptied);
             }
             return Poll::Ready(result);
+        }
+        if self.peeked.take()
+            && let Ok(read @ 1..) = recv(fd, buffer, MsgFlags::empty())
+        {
+            return Poll::Ready(Ok(read));
         }
         let watch = self.watch()?;
         loop {

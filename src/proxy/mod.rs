@@ -2,6 +2,7 @@
 
 mod bell;
 mod destination;
+pub mod detect;
 pub mod http;
 mod relay;
 pub mod rpc;

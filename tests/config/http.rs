@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use banyan::config::{
     Access, AccessFormat, Causes, Connect, Deadlines, Goaway, HttpProxy, Known, Limits,
-    MetadataWhen, NetworkFilter, Piece, RpcProtocol, RpcProxy, StreamFilter, Target, Variable,
+    MetadataWhen, NetworkFilter, Piece, RpcProtocol, RpcProxy, Spoken, StreamFilter, Target,
+    TcpProxy, Variable,
 };
 
 use crate::routes::{plan, with_server};
@@ -56,23 +57,62 @@ fn a_proxy_goes_to_its_router_or_its_cluster_or_nowhere() {
 }
 
 #[test]
-fn http1_is_spoken_wherever_it_is_among_the_protocols() {
+fn a_proxy_of_one_protocol_finds_nothing_out() {
     let filter = |config: &str| {
         let text = with_listener("", config);
         plan(&text).listeners[0].filter.clone()
     };
-    for protocol in ["Http1", "Auto", "bolt,Http1"] {
-        let config = format!(r#"{{"downstream_protocol": "{protocol}", "cluster": "a"}}"#);
-        let expected = NetworkFilter::Proxy(HttpProxy::new(Target::Cluster("a".into())));
-        assert_eq!(filter(&config), expected, "{protocol}");
-    }
-    for protocol in ["dubbo", "Http2,bolt", "http1", "X", ""] {
+    let config = r#"{"downstream_protocol": "Http1", "cluster": "a"}"#;
+    let expected = NetworkFilter::Proxy(HttpProxy::new(Target::Cluster("a".into())));
+    assert_eq!(filter(config), expected);
+    for protocol in ["dubbo", "Http2,dubbo", "http1", "X", ""] {
         let config = format!(r#"{{"downstream_protocol": "{protocol}", "cluster": "a"}}"#);
         assert_eq!(filter(&config), NetworkFilter::Close, "{protocol}");
     }
     let older = r#"{"downstream_protocol": "X", "cluster": "a",
         "extend_config": {"sub_protocol": "Http1", "max_header_size": 1000}}"#;
     assert_eq!(proxy(older).limits.head_bytes, 1000);
+}
+
+#[test]
+fn several_protocols_are_told_apart_in_their_order() {
+    let auto = |config: &str| {
+        let config = format!(r#"{{"cluster": "a", {config}}}"#);
+        match &plan(&with_listener("", &config)).listeners[0].filter {
+            NetworkFilter::Auto(auto) => auto.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let [http, bolt, second] = Spoken::ALL;
+    for (protocols, spoken) in [
+        ("Auto", &[http, bolt, second][..]),
+        ("bolt,Http1", &[bolt, http]),
+        ("Http1,dubbo", &[http]),
+        ("Http2,boltv2", &[second]),
+    ] {
+        let found = auto(&format!(r#""downstream_protocol": "{protocols}""#));
+        assert_eq!(found.spoken, spoken, "{protocols}");
+        assert_eq!(found.http.target, Target::Cluster("a".into()));
+        assert_eq!(found.rpc.target, Target::Cluster("a".into()));
+        assert_eq!(found.fallback, None);
+        assert_eq!(found.budget, Some(Duration::from_secs(15)));
+    }
+    let settings = auto(
+        r#""downstream_protocol": "Auto", "detection_timeout": "200ms", "extend_config": {
+            "Http1": {"max_header_size": 1000}, "bolt": {"max_frame_size": 4096}}"#,
+    );
+    assert_eq!(settings.budget, Some(Duration::from_millis(200)));
+    assert_eq!(settings.http.limits.head_bytes, 1000);
+    assert_eq!(settings.rpc.frame_bytes, 4096);
+    for protocols in ["Auto", "bolt,boltv2"] {
+        // The next filter is written behind this one.
+        let fallback = auto(&format!(
+            r#""downstream_protocol": "{protocols}", "fallback_for_unknown_protocol": true}}}},
+                {{"type": "tcp_proxy", "config": {{"cluster": "a""#
+        ));
+        let expected = TcpProxy::Cluster("a".into());
+        assert_eq!(fallback.fallback, Some(expected), "{protocols}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::home::Process;
 
-fn command(line: &str) -> Command {
+pub(crate) fn command(line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banyan"));
     command.env_clear().args(line.split_whitespace());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -15,13 +15,13 @@ fn command(line: &str) -> Command {
 }
 
 /// An origin, and where it listens.
-struct Origin {
+pub(crate) struct Origin {
     process: Process,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Origin {
-    fn start(line: &str) -> Self {
+    pub(crate) fn start(line: &str) -> Self {
         let mut process = Process::of(&mut command(&format!("origin {line}")));
         let said = process.says_part("listening on ");
         let (_, address) = said.trim().rsplit_once(' ').expect("it says where");

@@ -15,6 +15,7 @@ mod load;
 mod logs;
 mod moves;
 mod peers;
+mod protocols;
 mod refused;
 mod report;
 mod stale;

@@ -46,11 +46,15 @@ pub(super) async fn open(
 
 /// The cluster that this connection goes to; `None` closes it.
 fn cluster_of<'a>(settings: &'a config::Listener, downstream: &Stream) -> Option<&'a ClusterName> {
-    match &settings.filter {
-        NetworkFilter::Close | NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => None,
-        NetworkFilter::TcpProxy(proxy @ TcpProxy::Cluster(_)) => target(proxy, None, None),
+    let relayed = match &settings.filter {
+        NetworkFilter::Auto(auto) => auto.fallback.as_ref()?,
+        NetworkFilter::TcpProxy(proxy) => proxy,
+        NetworkFilter::Close | NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => return None,
+    };
+    match relayed {
+        proxy @ TcpProxy::Cluster(_) => target(proxy, None, None),
         // Only routes look at the addresses, which cost two calls.
-        NetworkFilter::TcpProxy(proxy) => {
+        proxy => {
             let source = downstream.peer_address().ok().flatten();
             target(proxy, source, downstream.local_address().ok().flatten())
         }

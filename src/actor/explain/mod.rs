@@ -129,7 +129,7 @@ impl Counts {
                     })
                 }));
             }
-            NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => {
+            NetworkFilter::Auto(_) | NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => {
                 let table = fitting.table_among(|name| self.tables.find(name));
                 let explained = http::explain(&fitting, table.as_deref(), asked);
                 if let Outcome::Forward(forwarded) = &explained.outcome {

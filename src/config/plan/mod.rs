@@ -4,6 +4,7 @@
 //! exists. Two plans can be compared, and `diff` says what leads from one to the
 //! other.
 
+mod auto;
 mod balancing;
 mod cluster;
 mod dns;
@@ -28,6 +29,7 @@ use ipnet::IpNet;
 
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
+pub use auto::{AutoProxy, Spoken};
 pub use balancing::{Bias, Fallback, OriginalDestination, Reached, SlowStart, Subsets};
 pub(in crate::config) use cluster::LB_TYPES;
 pub use cluster::{Balancer, Choices, Cluster, Host, HostAddress, Limits};
@@ -199,6 +201,8 @@ pub enum Bind {
 /// The network filter that takes a listener's connections.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NetworkFilter {
+    /// Each connection is served as what it turns out to speak.
+    Auto(Box<AutoProxy>),
     /// No usable filter: connections are closed at once, as MOSN does.
     Close,
     /// Requests are forwarded to the hosts of their routes' clusters.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use super::proxy::proxy;
+use super::proxy::{fallback, proxy};
 use super::{Scope, exclusive};
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::plan::{NetworkFilter, TcpProxy, TcpRoute};
@@ -25,10 +25,19 @@ pub(super) fn filter(listener: &Cursor<'_>, scope: &mut Scope<'_>) -> NetworkFil
         scope.push(at.warning(Code::UnknownFilter, message));
     }
     let mut taken: Option<(&str, NetworkFilter)> = None;
+    // Where a filter is wanted behind the one that takes connections.
+    let mut wanted = None;
     for at in &filters {
         let Some((name, name_at)) = at.text("type") else {
             continue;
         };
+        if let (Some((_, NetworkFilter::Auto(auto))), "tcp_proxy", Some(_)) =
+            (&mut taken, name, &wanted)
+        {
+            auto.fallback = tcp_proxy(at, scope);
+            wanted = None;
+            continue;
+        }
         if let (Some((first, _)), "proxy" | "tcp_proxy") = (&taken, name) {
             let message = format!("an earlier `{first}` takes every connection");
             scope.push(name_at.note(Code::NoEffect, message));
@@ -42,12 +51,25 @@ pub(super) fn filter(listener: &Cursor<'_>, scope: &mut Scope<'_>) -> NetworkFil
             }
             _ => None,
         };
+        if let (None, Some(NetworkFilter::Auto(_))) = (&taken, &found) {
+            wanted = fallback(at);
+        }
         taken = taken.or_else(|| found.map(|found| (name, found)));
+    }
+    if let Some(at) = wanted {
+        nothing_follows(&at, scope);
     }
     if taken.is_none() {
         unusable(&chain, &filters, scope);
     }
     taken.map_or(NetworkFilter::Close, |(_, filter)| filter)
+}
+
+/// Says that connections are closed that were to go to a filter behind.
+fn nothing_follows(at: &Cursor<'_>, scope: &mut Scope<'_>) {
+    let message = "no `tcp_proxy` follows this `proxy`: what speaks no known protocol is closed";
+    let diagnostic = at.warning(Code::NoUsableFilter, message);
+    scope.push(diagnostic.accepted("a `tcp_proxy` behind it"));
 }
 
 /// Says that connections are closed: a warning, unless it was warned already that a filter here is

@@ -12,7 +12,7 @@ use super::filter::filter;
 use super::stream::stream_filters;
 use crate::config::diagnostics::Code;
 use crate::config::load::Surroundings;
-use crate::config::plan::{Address, Bind, Listener, NetworkFilter, Target};
+use crate::config::plan::{Address, Bind, Listener, NetworkFilter, Spoken, Target};
 use crate::config::raw::{Cursor, Value, nearest, quote};
 use crate::name::ListenerName;
 
@@ -111,6 +111,15 @@ fn listener(at: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Listener> {
 fn beside(listener: &Cursor<'_>, filter: &NetworkFilter, scope: &mut Scope<'_>) {
     match filter {
         NetworkFilter::Close => {}
+        NetworkFilter::Auto(auto) => {
+            for one in &auto.spoken {
+                let as_one = match one {
+                    Spoken::Http1 => NetworkFilter::Proxy(auto.http.clone()),
+                    Spoken::Rpc(_) => NetworkFilter::Rpc(auto.rpc.clone()),
+                };
+                beside(listener, &as_one, scope);
+            }
+        }
         NetworkFilter::TcpProxy(_) => {
             for key in ["stream_filters", "access_logs"] {
                 if let Some(at) = listener.filled(key) {

@@ -22,6 +22,7 @@ mod metadata;
 mod metrics;
 mod outliers;
 mod probe;
+mod protocols;
 mod proxy;
 mod refer;
 mod retry;

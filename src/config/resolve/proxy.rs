@@ -1,12 +1,12 @@
 //! The `proxy` network filter: its protocol, its target and what it accepts.
 
 use super::Scope;
-use super::forward::PROTOCOLS;
+use super::protocols::{Protocols, Way};
 use super::text::not_looked_at;
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::plan::{
-    Causes, Connect, Deadlines, Goaway, HttpLimits, HttpProxy, NetworkFilter, RpcProtocol,
-    RpcProxy, Target,
+    AutoProxy, Causes, Connect, Deadlines, Goaway, HttpLimits, HttpProxy, NetworkFilter,
+    RpcProtocol, RpcProxy, Spoken, Target,
 };
 use crate::config::raw::{self, Cursor, keys, nearest};
 
@@ -20,164 +20,99 @@ pub(super) fn proxy(filter: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Networ
     let target = target(&config, scope);
     settings_without_effect(&config, scope);
     let settings = config.get("extend_config").filter(|at| !at.is_wrong());
-    let settings = settings.and_then(|at| protocols.settings(&at, scope));
-    let shape = match protocols.spoken {
-        Spoken::Http1 => &keys::HTTP1,
-        Spoken::Rpc(_) => &keys::RPC,
-    };
-    let node = settings.map(|settings| {
-        let (value, path) = (settings.source(), settings.path());
-        let node = raw::walk(value, shape, path, Severity::Warning, scope.diagnostics);
-        (node, path.clone())
-    });
-    let settings = node
-        .as_ref()
-        .map(|(node, path)| Cursor::new(node, path.clone()));
-    Some(match (protocols.spoken, settings) {
-        (Spoken::Http1, None) => NetworkFilter::Proxy(HttpProxy::new(target)),
-        (Spoken::Http1, Some(at)) => {
-            NetworkFilter::Proxy(with_settings(HttpProxy::new(target), &at, scope))
+    if let Some(at) = &settings {
+        protocols.other_settings(at, scope);
+    }
+    let own = |of| settings.as_ref().and_then(|at| protocols.settings(of, at));
+    let way = protocols.way(fallback(filter).is_some());
+    if let Way::One(one) = way {
+        detection_without_effect(&config, one, scope);
+    }
+    Some(match way {
+        Way::One(Spoken::Http1) => NetworkFilter::Proxy(http(target, own(Spoken::Http1), scope)),
+        Way::One(Spoken::Rpc(protocol)) => {
+            let settings = own(Spoken::Rpc(protocol));
+            NetworkFilter::Rpc(rpc(protocol, target, settings, scope))
         }
-        (Spoken::Rpc(protocol), at) => NetworkFilter::Rpc(rpc(protocol, target, at.as_ref())),
+        Way::Each => {
+            let (first, settings) = (protocols.rpc(), own(Spoken::Rpc(protocols.rpc())));
+            NetworkFilter::Auto(Box::new(AutoProxy {
+                spoken: protocols.spoken().to_vec(),
+                http: http(target.clone(), own(Spoken::Http1), scope),
+                rpc: rpc(first, target, settings, scope),
+                fallback: None,
+                budget: match scope.duration(&config, "detection_timeout") {
+                    Some(budget) => Some(budget).filter(|budget| !budget.is_zero()),
+                    None => Some(AutoProxy::BUDGET),
+                },
+            }))
+        }
     })
 }
 
-/// The protocols that a `proxy` speaks.
-struct Protocols<'a> {
-    /// As written.
-    names: Vec<&'a str>,
-    /// What is in effect of them.
-    spoken: Spoken,
+/// Where it says that connections of no known protocol go to the filter behind this one.
+pub(super) fn fallback<'a>(filter: &Cursor<'a>) -> Option<Cursor<'a>> {
+    let config = filter.get("config").unwrap_or_else(|| filter.clone());
+    let key = "fallback_for_unknown_protocol";
+    let is_wanted = config.switch(key) == Some(true);
+    is_wanted.then(|| config.get(key)).flatten()
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spoken {
-    Http1,
-    Rpc(RpcProtocol),
-}
-
-impl Spoken {
-    /// `None` when nothing of these is in effect. Both versions of Bolt are told apart by each of
-    /// their frames.
-    fn of(names: &[&str]) -> Option<Self> {
-        let first = names.first()?;
-        if names.iter().all(|name| matches!(*name, "bolt" | "boltv2")) {
-            return Some(Self::Rpc(match *first {
-                "bolt" => RpcProtocol::Bolt,
-                _ => RpcProtocol::BoltV2,
-            }));
-        }
-        let speaks_http1 = names.iter().any(|name| matches!(*name, "Auto" | "Http1"));
-        speaks_http1.then_some(Self::Http1)
-    }
-
-    /// Whether settings under this name are its own.
-    fn owns(self, name: &str) -> bool {
-        match self {
-            Self::Http1 => name == "Http1",
-            Self::Rpc(_) => matches!(name, "bolt" | "boltv2"),
-        }
-    }
-}
-
-impl<'a> Protocols<'a> {
-    /// `None` when nothing of them is in effect.
-    fn of(config: &Cursor<'a>, scope: &mut Scope<'_>) -> Option<Self> {
-        let (text, at) = match config.text("downstream_protocol") {
-            Some(("X", at)) => sub_protocol(config).unwrap_or(("X", at)),
-            Some(found) => found,
-            None => {
-                let message = "a `proxy` needs a `downstream_protocol`; this one is ignored";
-                let diagnostic = config.warning(Code::MissingKey, message);
-                scope.push(diagnostic.accepted(PROTOCOLS.join(", ")));
-                return None;
-            }
-        };
-        let names: Vec<&str> = text.split(',').collect();
-        if let Some(unknown) = names.iter().find(|name| !PROTOCOLS.contains(name)) {
-            let message = "no protocol has this name; this `proxy` is ignored";
-            scope.push(
-                at.warning(Code::UnknownValue, message)
-                    .found(raw::quote(unknown))
-                    .accepted(PROTOCOLS.join(", "))
-                    .suggest(nearest(unknown, PROTOCOLS)),
+fn detection_without_effect(config: &Cursor<'_>, spoken: Spoken, scope: &mut Scope<'_>) {
+    for key in ["fallback_for_unknown_protocol", "detection_timeout"] {
+        if let Some(at) = config.filled(key) {
+            let message = format!(
+                "only one protocol comes into question: every connection is taken for `{}`",
+                spoken.name()
             );
-            return None;
+            scope.push(at.note(Code::NoEffect, message));
         }
-        let Some(spoken) = Spoken::of(&names) else {
-            let message = format!("`{text}` is not yet in effect; this `proxy` is ignored");
-            scope.push(at.warning(Code::NotInEffect, message));
-            return None;
-        };
-        if spoken == Spoken::Http1 && names != ["Http1"] {
-            let message = "other protocols than HTTP/1 are not yet in effect, nor is telling them \
-                           apart: every connection is taken for HTTP/1";
-            scope.push(at.warning(Code::NotInEffect, message).found(at.brief()));
-        }
-        Some(Self { names, spoken })
     }
+}
 
-    /// What `extend_config` says about what is spoken: under its name, or, with one protocol, as it is.
-    fn settings(&self, at: &Cursor<'a>, scope: &mut Scope<'_>) -> Option<Cursor<'a>> {
-        let members = at.members();
-        // In whatever case: a name that is nearly one is no setting.
-        let is_protocol = |name: &str| {
-            PROTOCOLS
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(name))
-        };
-        let is_keyed = members.iter().any(|(name, _)| is_protocol(name));
-        let is_only = match self.spoken {
-            Spoken::Http1 => self.names == ["Http1"],
-            Spoken::Rpc(_) => true,
-        };
-        if is_only && !is_keyed {
-            return Some(at.clone());
-        }
-        for (name, at) in &members {
-            match *name {
-                "sub_protocol" => {}
-                own if self.spoken.owns(own) => {}
-                known if PROTOCOLS.contains(&known) => {
-                    let message = format!("settings of `{known}` are not yet in effect");
-                    scope.push(at.warning(Code::NotInEffect, message));
-                }
-                unknown => {
-                    let message = format!("no protocol is called `{}`", raw::shorten(unknown));
-                    let diagnostic = at.warning(Code::UnknownKey, message);
-                    scope.push(
-                        diagnostic
-                            .accepted(PROTOCOLS.join(", "))
-                            .suggest(nearest(unknown, PROTOCOLS)),
-                    );
-                }
-            }
-        }
-        let mut members = members.into_iter();
-        let own = members.find(|(name, _)| self.spoken.owns(name));
-        own.map(|(_, at)| at)
-    }
+/// Reads settings of a protocol, if there are any.
+fn read<T>(
+    at: Option<Cursor<'_>>,
+    shape: &'static raw::Schema,
+    scope: &mut Scope<'_>,
+    read: impl FnOnce(Option<&Cursor<'_>>, &mut Scope<'_>) -> T,
+) -> T {
+    let Some(at) = at else {
+        return read(None, scope);
+    };
+    let (value, path) = (at.source(), at.path());
+    let node = raw::walk(value, shape, path, Severity::Warning, scope.diagnostics);
+    read(Some(&Cursor::new(&node, path.clone())), scope)
+}
+
+fn http(target: Target, at: Option<Cursor<'_>>, scope: &mut Scope<'_>) -> HttpProxy {
+    let proxy = HttpProxy::new(target);
+    read(at, &keys::HTTP1, scope, |at, scope| match at {
+        Some(at) => with_settings(proxy, at, scope),
+        None => proxy,
+    })
 }
 
 /// What is said of a protocol whose requests share connections.
-fn rpc(protocol: RpcProtocol, target: Target, at: Option<&Cursor<'_>>) -> RpcProxy {
-    let frame = at.and_then(|at| at.integer("max_frame_size"));
-    let frame = frame.and_then(|(size, _)| usize::try_from(size).ok());
-    let goaway = at.and_then(|at| at.switch("enable_bolt_goaway"));
-    RpcProxy {
-        frame_bytes: frame.unwrap_or(RpcProxy::FRAME_BYTES),
-        goaway: match goaway {
-            Some(true) => Goaway::Said,
-            Some(false) | None => Goaway::Unsaid,
-        },
-        ..RpcProxy::new(protocol, target)
-    }
-}
-
-/// The protocol behind the older spelling `X`.
-fn sub_protocol<'a>(config: &Cursor<'a>) -> Option<(&'a str, Cursor<'a>)> {
-    let at = config.get("extend_config")?.get("sub_protocol")?;
-    Some((at.as_text().filter(|text| !text.is_empty())?, at))
+fn rpc(
+    protocol: RpcProtocol,
+    target: Target,
+    at: Option<Cursor<'_>>,
+    scope: &mut Scope<'_>,
+) -> RpcProxy {
+    read(at, &keys::RPC, scope, |at, _| {
+        let frame = at.and_then(|at| at.integer("max_frame_size"));
+        let frame = frame.and_then(|(size, _)| usize::try_from(size).ok());
+        let goaway = at.and_then(|at| at.switch("enable_bolt_goaway"));
+        RpcProxy {
+            frame_bytes: frame.unwrap_or(RpcProxy::FRAME_BYTES),
+            goaway: match goaway {
+                Some(true) => Goaway::Said,
+                Some(false) | None => Goaway::Unsaid,
+            },
+            ..RpcProxy::new(protocol, target)
+        }
+    })
 }
 
 fn target(config: &Cursor<'_>, scope: &mut Scope<'_>) -> Target {

@@ -9,7 +9,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use patience::{Habit, Patience};
+pub use patience::{Habits, Patience, Silence};
 pub use rules::{KNOWN, bolt, bolt_v2, dubbo, dubbo_thrift, http1, http2, tars};
 
 /// What a rule says of the first bytes of a connection.

@@ -1,56 +1,83 @@
 //! How long to wait for a client's first bytes before it counts as unknown.
 //!
 //! Where the server speaks first the client waits for it, and a listener that waits for the client
-//! would make both wait. Whoever has seen that once need not see it again: what is learned
-//! shortens the wait for silent clients, and decides nothing. A client that does speak is heard
-//! as before, and what was learned is forgotten.
+//! would make both wait. Once a client was met that said nothing, the next ones to its destination
+//! are waited for no longer than one needs that does speak. What is learned shortens a wait, and
+//! decides nothing: a client that speaks is heard as before.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-/// What a destination's clients did last.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Habit {
-    /// They spoke, or nobody has come yet.
-    #[default]
-    Speak,
-    /// One said nothing for the whole budget.
-    Wait,
+/// How long a client's first bytes may take, from the accept on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Patience {
+    /// For enough of them to tell a protocol; `None` is for ever.
+    pub budget: Option<Duration>,
 }
 
-impl Habit {
-    /// What to expect after a client that had said so much when it was judged.
+impl Patience {
+    /// A client that speaks first has sent its bytes by the time it is accepted, or shortly after.
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// How long to wait for the first byte of a client; `silent` says whether silence is expected.
     #[must_use]
-    pub fn after(bytes: usize) -> Self {
-        match bytes {
-            0 => Self::Wait,
-            _ => Self::Speak,
+    pub fn for_silence(&self, silence: Silence) -> Option<Duration> {
+        match (silence, self.budget) {
+            (Silence::Unexpected, budget) => budget,
+            (Silence::Expected, Some(budget)) => Some(budget.min(Self::SHORT)),
+            (Silence::Expected, None) => Some(Self::SHORT),
         }
     }
 }
 
-/// How long a client's first bytes may take.
+/// Whether clients of a destination are known to wait for their server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Patience {
-    /// From the accept on: for enough of them to tell a protocol.
-    pub budget: Duration,
+pub enum Silence {
+    /// One did not long ago.
+    Expected,
+    /// None did.
+    Unexpected,
 }
 
-impl Patience {
-    /// MOSN's: the deadline of its reads.
-    pub const MOSN: Self = Self {
-        budget: Duration::from_secs(15),
-    };
+/// When a destination's clients said nothing last. A value: learning makes the next one.
+#[derive(Clone, Debug, Default)]
+pub struct Habits(HashMap<SocketAddr, Instant>);
 
-    /// A client that speaks first has sent its bytes by the time it is accepted, or a round trip
-    /// later; one that waits is not to notice this.
-    const SHORT: Duration = Duration::from_millis(20);
+impl Habits {
+    /// How long silence is expected after it was met: who changes a server waits as long.
+    const KEPT: Duration = Duration::from_secs(600);
 
-    /// How long to wait for a client that has said nothing yet, where clients had this habit.
+    /// Destinations that are known at once; those that come then are learned when others are
+    /// forgotten.
+    const MOST: usize = 1024;
+
+    /// What to expect of clients of `destination`.
     #[must_use]
-    pub fn for_silence(&self, habit: Habit) -> Duration {
-        match habit {
-            Habit::Speak => self.budget,
-            Habit::Wait => self.budget.min(Self::SHORT),
+    pub fn of(&self, destination: Option<SocketAddr>, now: Instant) -> Silence {
+        let met = destination.and_then(|destination| self.0.get(&destination));
+        match met.is_some_and(|met| now.saturating_duration_since(*met) < Self::KEPT) {
+            true => Silence::Expected,
+            false => Silence::Unexpected,
         }
+    }
+
+    /// These, and that a client of `destination` said nothing; `None` when that is known, or
+    /// cannot be kept.
+    #[must_use]
+    pub fn met(&self, destination: Option<SocketAddr>, now: Instant) -> Option<Self> {
+        let destination = destination?;
+        let fresh = |met: &Instant| now.saturating_duration_since(*met) < Self::KEPT / 2;
+        if self.0.get(&destination).is_some_and(fresh) {
+            return None;
+        }
+        let kept = |met: &Instant| now.saturating_duration_since(*met) < Self::KEPT;
+        let mut next = self.0.clone();
+        next.retain(|_, met| kept(met));
+        let has_room = next.len() < Self::MOST || next.contains_key(&destination);
+        has_room.then(|| {
+            next.insert(destination, now);
+            Self(next)
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! What is told apart, and when: tables, and that no cut of a beginning changes the verdict.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -93,15 +95,40 @@ fn a_list_asks_its_own_in_its_order_and_a_rule_of_somebody_else_too() {
 }
 
 #[test]
-fn who_was_silent_once_is_not_waited_for_again() {
-    let patience = Patience::MOSN;
-    assert_eq!(patience.for_silence(Habit::default()), patience.budget);
-    assert!(patience.for_silence(Habit::after(0)) < patience.budget / 100);
-    assert_eq!(patience.for_silence(Habit::after(1)), patience.budget);
-    let hasty = Patience {
-        budget: std::time::Duration::from_millis(5),
+fn who_was_silent_once_is_not_waited_for_again_for_a_while() {
+    let patience = Patience {
+        budget: Some(Duration::from_secs(15)),
     };
-    assert_eq!(hasty.for_silence(Habit::Wait), hasty.budget);
+    let (now, minute) = (Instant::now(), Duration::from_secs(60));
+    let [mail, web] = ["10.0.0.1:25", "10.0.0.1:80"].map(|text| Some(text.parse().unwrap()));
+    let none = Habits::default();
+    assert_eq!(patience.for_silence(none.of(mail, now)), patience.budget);
+    let known = none.met(mail, now).unwrap();
+    let short = patience.for_silence(known.of(mail, now)).unwrap();
+    assert!(short < Duration::from_millis(150));
+    assert_eq!(known.of(web, now), Silence::Unexpected);
+    assert_eq!(known.of(None, now), Silence::Unexpected);
+    assert!(known.met(mail, now + minute).is_none(), "it is known");
+    assert!(known.met(mail, now + 6 * minute).is_some(), "it goes on");
+    assert_eq!(known.of(mail, now + 11 * minute), Silence::Unexpected);
+    let hasty = Patience {
+        budget: Some(Duration::from_millis(5)),
+    };
+    assert_eq!(hasty.for_silence(Silence::Expected), hasty.budget);
+}
+
+#[test]
+fn a_bounded_number_of_destinations_is_known() {
+    let (now, mut known) = (Instant::now(), Habits::default());
+    let place = |port: u16| Some(std::net::SocketAddr::from(([10, 0, 0, 1], port)));
+    for port in 1..=1024 {
+        known = known.met(place(port), now).unwrap();
+    }
+    assert!(known.met(place(1025), now).is_none());
+    let later = now + Duration::from_secs(601);
+    let next = known.met(place(1025), later).unwrap();
+    assert_eq!(next.of(place(1025), later), Silence::Expected);
+    assert_eq!(next.of(place(1), later), Silence::Unexpected);
 }
 
 proptest! {

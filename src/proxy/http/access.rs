@@ -78,7 +78,7 @@ fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>>
         Known::Authority => field(&request.fields, "host")?,
         Known::Scheme => request.scheme().unwrap_or(b"http").into(),
         Known::Length => number(request.head_bytes() as u64 + record.body_received),
-        Known::Protocol => subject.fitting.protocol().as_bytes().into(),
+        Known::Protocol => subject.connection.speaks().as_bytes().into(),
         Known::BytesSent => number(record.body_sent),
         Known::BytesReceived => number(record.body_received),
         Known::ResponseCode => number(record.status.into()),

@@ -44,6 +44,7 @@ impl Path {
 /// What of a connection is logged, or tells where it goes.
 pub(in crate::proxy) trait Site {
     fn id(&self) -> u64;
+    fn speaks(&self) -> &'static str;
     fn addresses(&self) -> Addresses;
     fn original_destination(&self) -> Option<SocketAddr>;
 }
@@ -51,6 +52,10 @@ pub(in crate::proxy) trait Site {
 impl<S> Site for Connection<S> {
     fn id(&self) -> u64 {
         self.id.0
+    }
+
+    fn speaks(&self) -> &'static str {
+        self.speaks
     }
 
     fn addresses(&self) -> Addresses {

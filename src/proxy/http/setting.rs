@@ -107,15 +107,10 @@ impl Fitting {
     /// `logs` are its access logs, in their order.
     #[must_use]
     pub fn new(listener: Arc<config::Listener>, chain: Chain, logs: Vec<Log>) -> Self {
-        let short = match &listener.filter {
-            NetworkFilter::Proxy(HttpProxy {
-                target: Target::Cluster(cluster),
-                ..
-            })
-            | NetworkFilter::Rpc(RpcProxy {
-                target: Target::Cluster(cluster),
-                ..
-            }) => Some(Arc::new(Table::new(Arc::new(Router::to(cluster.clone()))))),
+        let short = match target(&listener.filter) {
+            Some(Target::Cluster(cluster)) => {
+                Some(Arc::new(Table::new(Arc::new(Router::to(cluster.clone())))))
+            }
             _ => None,
         };
         Self {
@@ -130,6 +125,7 @@ impl Fitting {
     #[must_use]
     pub fn proxy(&self) -> Option<&HttpProxy> {
         match &self.listener.filter {
+            NetworkFilter::Auto(auto) => Some(&auto.http),
             NetworkFilter::Proxy(proxy) => Some(proxy),
             NetworkFilter::Close | NetworkFilter::Rpc(_) | NetworkFilter::TcpProxy(_) => None,
         }
@@ -139,14 +135,10 @@ impl Fitting {
     #[must_use]
     pub fn rpc(&self) -> Option<&RpcProxy> {
         match &self.listener.filter {
+            NetworkFilter::Auto(auto) => Some(&auto.rpc),
             NetworkFilter::Rpc(rpc) => Some(rpc),
             NetworkFilter::Close | NetworkFilter::Proxy(_) | NetworkFilter::TcpProxy(_) => None,
         }
-    }
-
-    /// What its connections speak, as access logs name it.
-    pub(in crate::proxy) fn protocol(&self) -> &'static str {
-        self.rpc().map_or("Http1", |rpc| rpc.protocol.name())
     }
 
     /// The routes of its requests; `None` when it has no router.
@@ -160,16 +152,21 @@ impl Fitting {
         &self,
         find: impl FnOnce(&RouterName) -> Option<Arc<Table>>,
     ) -> Option<Arc<Table>> {
-        let target = match &self.listener.filter {
-            NetworkFilter::Proxy(proxy) => &proxy.target,
-            NetworkFilter::Rpc(rpc) => &rpc.target,
-            NetworkFilter::Close | NetworkFilter::TcpProxy(_) => return None,
-        };
-        match target {
+        match target(&self.listener.filter)? {
             Target::Cluster(_) => self.short.clone(),
             Target::Nowhere => None,
             Target::Router(name) => find(name),
         }
+    }
+}
+
+/// Where the requests of a listener go; `None` where there are none.
+fn target(filter: &NetworkFilter) -> Option<&Target> {
+    match filter {
+        NetworkFilter::Auto(auto) => Some(&auto.http.target),
+        NetworkFilter::Proxy(proxy) => Some(&proxy.target),
+        NetworkFilter::Rpc(rpc) => Some(&rpc.target),
+        NetworkFilter::Close | NetworkFilter::TcpProxy(_) => None,
     }
 }
 
@@ -189,6 +186,8 @@ pub struct Connection<S> {
     pub addresses: OnceCell<Addresses>,
     /// How far it has come.
     pub stage: Stage,
+    /// What it speaks, as access logs name it.
+    pub speaks: &'static str,
     /// What came of its next request before it began here.
     pub unread: Vec<u8>,
     /// Whether it moves when its lane does.

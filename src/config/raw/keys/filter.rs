@@ -84,11 +84,13 @@ static PROXY: Schema = Schema {
         never("upstream_protocol", Shape::Text),
         now("router_config_name", Shape::Text),
         now("router_handler_name", Shape::Text),
-        later("fallback_for_unknown_protocol", Shape::Bool),
+        now("fallback_for_unknown_protocol", Shape::Bool),
         // Flat or by protocol: whoever reads it knows which.
         now("extend_config", Shape::Map(&Shape::Free)),
         now("concurrency_num", INT),
         never("validate_clusters", Shape::Bool),
+        // Ours: how long to wait for what tells a protocol.
+        now("detection_timeout", DURATION),
         // Ours: all requests to one cluster, without a router.
         now("cluster", Shape::Text),
     ],

@@ -151,7 +151,13 @@ impl Explained {
         self.router = Some(table.router().name.to_string());
         let mut path = Path::of(&request);
         let record = Record::new(Instant::now(), 0);
-        let site = Nowhere(asked.addresses);
+        let site = Nowhere {
+            addresses: asked.addresses,
+            speaks: match (fitting.proxy(), fitting.rpc()) {
+                (None, Some(rpc)) => rpc.protocol.name(),
+                _ => "Http1",
+            },
+        };
         let subject = Subject {
             request: &request,
             path: &path,
@@ -284,15 +290,22 @@ impl VirtualHostSeen {
 }
 
 /// The end of a connection that nobody has made.
-struct Nowhere(Addresses);
+struct Nowhere {
+    addresses: Addresses,
+    speaks: &'static str,
+}
 
 impl Site for Nowhere {
     fn id(&self) -> u64 {
         0
     }
 
+    fn speaks(&self) -> &'static str {
+        self.speaks
+    }
+
     fn addresses(&self) -> Addresses {
-        self.0
+        self.addresses
     }
 
     fn original_destination(&self) -> Option<SocketAddr> {
