@@ -47,6 +47,15 @@ pub(crate) enum What {
         /// What it said of its next request.
         unread: Vec<u8>,
     },
+    /// A connection between two frames of RPC, and what came of the next one.
+    Rpc {
+        /// Downstream's.
+        socket: OwnedFd,
+        /// The name of its protocol.
+        speaks: &'static str,
+        /// What it said of its next frame.
+        unread: Vec<u8>,
+    },
     /// Two connections whose bytes are relayed.
     Pair {
         /// Downstream's, then upstream's.

@@ -48,6 +48,8 @@ pub(super) enum Entry {
     Accepted(Stream),
     /// It was parked, and its peer has spoken.
     Parked(Box<Leave>),
+    /// It is between two frames of RPC, and has come from the predecessor.
+    Rpc(Box<Leave>, &'static str),
     /// It is a relay, and has come from the predecessor.
     Relay(Box<Arrived>),
 }
@@ -79,37 +81,30 @@ impl Connection {
     }
 
     fn serve_first(&self, stream: Stream, ctx: &mut Context<Self>) {
-        let leave = Leave {
+        self.serve(self.first(stream), Parting::Moves, ctx);
+    }
+
+    /// With what a connection begins that was just accepted.
+    fn first(&self, stream: Stream) -> Leave {
+        Leave {
             stream,
             id: self.setting.next_connection(),
             addresses: None,
             stage: Stage::BeforeFirst,
             unread: Vec::new(),
-        };
-        self.serve(leave, Parting::Moves, ctx);
+        }
     }
 
     /// Serves requests, until the connection is over, is parked, moves, or becomes a relay.
     fn serve(&self, leave: Leave, parting: Parting, ctx: &mut Context<Self>) {
-        let served = http::serve(http::Connection {
-            id: leave.id,
-            setting: Rc::clone(&self.setting),
-            stream: leave.stream,
-            flow: Rc::clone(&self.progress.flow),
-            goodbye: Rc::clone(&self.setting.goodbye),
-            addresses: leave.addresses.map_or_else(OnceCell::new, OnceCell::from),
-            stage: leave.stage,
-            unread: leave.unread,
-            parting,
-            speaks: Spoken::Http1.name(),
-        });
+        let served = http::serve(self.connection(leave, parting, Spoken::Http1.name()));
         ctx.spawn(
             served
                 .into_actor(self)
                 .map(|served, this, ctx| match served {
                     Served::Closed => ctx.stop(),
                     Served::Leaves(leave) => this.park(leave, ctx),
-                    Served::Moves(leave) => this.move_framed(leave, ctx),
+                    Served::Moves(leave) => this.move_http(leave, ctx),
                     Served::Tunnel(tunnel) => {
                         let (upstream, held) = tunnel.upstream.into_parts();
                         this.held = Some(held);
@@ -137,28 +132,57 @@ impl Connection {
                 .into_actor(self)
                 .map(|(stream, speaks), this, ctx| match speaks {
                     Speaks::Known(Spoken::Http1) => this.serve_first(stream, ctx),
-                    Speaks::Known(Spoken::Rpc(protocol)) => this.serve_rpc(stream, protocol, ctx),
+                    Speaks::Known(Spoken::Rpc(protocol)) => {
+                        this.serve_first_rpc(stream, protocol, ctx);
+                    }
                     Speaks::Other => this.open(stream, ctx),
                     Speaks::Nothing => ctx.stop(),
                 }),
         );
     }
 
-    /// Serves requests that come and are answered in any order, until the connection is over.
-    fn serve_rpc(&self, stream: Stream, protocol: RpcProtocol, ctx: &mut Context<Self>) {
-        let served = rpc::serve(http::Connection {
-            id: self.setting.next_connection(),
+    fn serve_first_rpc(&self, stream: Stream, protocol: RpcProtocol, ctx: &mut Context<Self>) {
+        self.serve_rpc(self.first(stream), Parting::Moves, protocol.name(), ctx);
+    }
+
+    /// Serves requests that come and are answered in any order, until the connection is over or
+    /// moves.
+    fn serve_rpc(
+        &self,
+        leave: Leave,
+        parting: Parting,
+        speaks: &'static str,
+        ctx: &mut Context<Self>,
+    ) {
+        let served = rpc::serve(self.connection(leave, parting, speaks));
+        ctx.spawn(
+            served
+                .into_actor(self)
+                .map(move |served, this, ctx| match served {
+                    rpc::Served::Closed => ctx.stop(),
+                    rpc::Served::Moves(leave) => this.move_rpc(leave, speaks, ctx),
+                }),
+        );
+    }
+
+    fn connection(
+        &self,
+        leave: Leave,
+        parting: Parting,
+        speaks: &'static str,
+    ) -> http::Connection<Setting> {
+        http::Connection {
+            id: leave.id,
             setting: Rc::clone(&self.setting),
-            stream,
+            stream: leave.stream,
             flow: Rc::clone(&self.progress.flow),
             goodbye: Rc::clone(&self.setting.goodbye),
-            addresses: OnceCell::new(),
-            stage: Stage::BeforeFirst,
-            unread: Vec::new(),
-            parting: Parting::Stays,
-            speaks: protocol.name(),
-        });
-        ctx.spawn(served.into_actor(self).map(|(), _, ctx| ctx.stop()));
+            addresses: leave.addresses.map_or_else(OnceCell::new, OnceCell::from),
+            stage: leave.stage,
+            unread: leave.unread,
+            parting,
+            speaks,
+        }
     }
 
     /// Has the connection wait without this actor, or goes on with it where that cannot be.
@@ -307,6 +331,9 @@ impl Actor for Connection {
             Some(Entry::Accepted(stream)) => stream,
             // Whatever its listener has become: it was promised to be served.
             Some(Entry::Parked(leave)) => return self.serve(*leave, Parting::Moves, ctx),
+            Some(Entry::Rpc(leave, speaks)) => {
+                return self.serve_rpc(*leave, Parting::Moves, speaks, ctx);
+            }
             Some(Entry::Relay(arrived)) => return self.go_on(*arrived, ctx),
             None => return,
         };
@@ -314,7 +341,7 @@ impl Actor for Connection {
             NetworkFilter::Auto(_) => self.find_out(downstream, ctx),
             NetworkFilter::Close => ctx.stop(),
             NetworkFilter::Proxy(_) => self.serve_first(downstream, ctx),
-            NetworkFilter::Rpc(rpc) => self.serve_rpc(downstream, rpc.protocol, ctx),
+            NetworkFilter::Rpc(rpc) => self.serve_first_rpc(downstream, rpc.protocol, ctx),
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }
     }

@@ -251,7 +251,7 @@ impl Admitted {
     /// Wishes that they go on in the successor, or where that cannot be, that they end.
     pub(super) fn part(&self) {
         let filter = &self.post().settings().filter;
-        let can_move = !matches!(filter, NetworkFilter::Auto(_) | NetworkFilter::Rpc(_));
+        let can_move = !matches!(filter, NetworkFilter::Auto(_));
         if self.post().mover().is_none() || !can_move {
             return self.say_goodbye();
         }

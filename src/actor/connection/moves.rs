@@ -14,7 +14,7 @@ use crate::actor::setting::Setting;
 use crate::cluster::Ending;
 use crate::net::Stream;
 use crate::protocol::handover::{self, Kind, Movable, Upstream};
-use crate::protocol::http1::Rest;
+use crate::protocol::{http1, rpc};
 use crate::proxy::Relay;
 use crate::proxy::http::{Leave, Parting, Stage};
 
@@ -47,6 +47,20 @@ impl Entry {
                     false => Stage::BeforeFirst,
                 },
             })),
+            What::Rpc {
+                socket,
+                speaks,
+                unread,
+            } => {
+                let leave = Leave {
+                    stream: Stream::carried(socket)?,
+                    unread,
+                    id: setting.next_connection(),
+                    addresses: None,
+                    stage: Stage::Between,
+                };
+                Self::Rpc(Box::new(leave), speaks)
+            }
             What::Pair {
                 sockets: [downstream, upstream],
                 pair,
@@ -80,16 +94,40 @@ impl Connection {
 
     /// Offers a connection between two requests to the successor, and goes on with it where it
     /// stays.
-    pub(super) fn move_framed(&self, leave: Leave, ctx: &mut Context<Self>) {
-        let leaving = framed(&leave, &self.progress).ok();
+    pub(super) fn move_http(&self, leave: Leave, ctx: &mut Context<Self>) {
+        let rest = http1::Rest {
+            served: leave.stage == Stage::Between,
+        };
+        self.move_framed(leave, &rest, Self::serve, ctx);
+    }
+
+    /// The same of a connection between two frames of RPC.
+    pub(super) fn move_rpc(&self, leave: Leave, speaks: &'static str, ctx: &mut Context<Self>) {
+        let rest = rpc::Rest {
+            codec: speaks.to_owned(),
+        };
+        let goes_on = move |this: &Self, leave, parting, ctx: &mut Context<Self>| {
+            this.serve_rpc(leave, parting, speaks, ctx);
+        };
+        self.move_framed(leave, &rest, goes_on, ctx);
+    }
+
+    fn move_framed(
+        &self,
+        leave: Leave,
+        rest: &impl Movable,
+        goes_on: impl FnOnce(&Self, Leave, Parting, &mut Context<Self>) + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let leaving = framed(&leave, rest, &self.progress).ok();
         let setting = Rc::clone(&self.setting);
         let moves = async move { (offer(&setting, leaving).await, leave) };
         ctx.spawn(
             moves
                 .into_actor(self)
-                .map(|(verdict, leave), this, ctx| match verdict {
+                .map(move |(verdict, leave), this, ctx| match verdict {
                     Verdict::Moved => this.has_moved(ctx),
-                    Verdict::Stays => this.serve(leave, Parting::Stays, ctx),
+                    Verdict::Stays => goes_on(this, leave, Parting::Stays, ctx),
                 }),
         );
     }
@@ -150,11 +188,8 @@ impl Connection {
     }
 }
 
-/// What a connection between two requests leaves with.
-fn framed(leave: &Leave, progress: &Progress) -> io::Result<Leaving> {
-    let rest = Rest {
-        served: leave.stage == Stage::Between,
-    };
+/// What a connection between two frames leaves with.
+fn framed(leave: &Leave, rest: &impl Movable, progress: &Progress) -> io::Result<Leaving> {
     Ok(Leaving {
         kind: Kind::Framed(rest.pack()?),
         payload: leave.unread.clone(),

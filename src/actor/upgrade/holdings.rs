@@ -12,7 +12,7 @@ use crate::actor::listeners::{Board, Post};
 use crate::cluster::{Ending, Lease, Work};
 use crate::config::NetworkFilter;
 use crate::protocol::handover::{self, Carried, Framed, Kind, Movable};
-use crate::protocol::http1::Rest;
+use crate::protocol::{http1, rpc};
 use crate::proxy::Packed;
 use crate::upstream::Held;
 
@@ -118,15 +118,27 @@ fn framed_of(
     sockets: Vec<OwnedFd>,
 ) -> Result<What, String> {
     let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
-    let Some(rest) = Rest::unpack(framed) else {
-        return Err(format!("`{}` is no protocol known here", framed.protocol));
-    };
-    if !matches!(filter, NetworkFilter::Proxy(_)) {
-        return Err(OTHER_KIND.to_owned());
+    if let Some(rest) = http1::Rest::unpack(framed) {
+        let rest = rest.map_err(|error| error.to_string())?;
+        return match filter {
+            NetworkFilter::Proxy(_) => Ok(What::Http1 {
+                socket,
+                rest,
+                unread,
+            }),
+            _ => Err(OTHER_KIND.to_owned()),
+        };
     }
-    Ok(What::Http1 {
-        socket,
-        rest: rest.map_err(|error| error.to_string())?,
-        unread,
-    })
+    if let Some(rest) = rpc::Rest::unpack(framed) {
+        let rest = rest.map_err(|error| error.to_string())?;
+        return match filter {
+            NetworkFilter::Rpc(proxy) if proxy.protocol.name() == rest.codec => Ok(What::Rpc {
+                socket,
+                speaks: proxy.protocol.name(),
+                unread,
+            }),
+            _ => Err(OTHER_KIND.to_owned()),
+        };
+    }
+    Err(format!("`{}` is no protocol known here", framed.protocol))
 }

@@ -57,6 +57,12 @@ impl Inbox {
     pub fn is_empty(&self) -> bool {
         self.unread.is_empty()
     }
+
+    /// What came of a frame that is not whole.
+    #[must_use]
+    pub fn into_unread(self) -> Vec<u8> {
+        self.unread
+    }
 }
 
 /// Hands over the whole frames of `input`; how many bytes those have, and how many the next needs.

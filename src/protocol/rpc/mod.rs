@@ -9,11 +9,13 @@ mod edit;
 mod error;
 mod frame;
 mod inbox;
+mod rest;
 
 pub use edit::Edit;
 pub use error::{Flaw, Malformed};
 pub use frame::{Asker, Decoded, Frame, Kind, Message, Span, Timeout};
 pub use inbox::Inbox;
+pub use rest::Rest;
 
 /// A protocol of frames. It has no state: what it knows of a frame stands in the [`Frame`].
 pub trait Codec: Send + Sync {

@@ -226,13 +226,13 @@ impl<S> Connection<S> {
     }
 
     /// Whether it is to end at its next rest.
-    pub(super) fn is_to_end(&self) -> bool {
+    pub(in crate::proxy) fn is_to_end(&self) -> bool {
         let stays = self.parting == Parting::Stays;
         self.goodbye.is_said() || (stays && self.goodbye.is_move())
     }
 
     /// Whether it is to move at its next rest.
-    pub(super) fn is_to_move(&self) -> bool {
+    pub(in crate::proxy) fn is_to_move(&self) -> bool {
         self.parting == Parting::Moves && self.goodbye.is_move()
     }
 

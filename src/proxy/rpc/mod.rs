@@ -12,5 +12,5 @@ mod serve;
 mod setting;
 mod trouble;
 
-pub use serve::serve;
+pub use serve::{Served, serve};
 pub use setting::Carrier;

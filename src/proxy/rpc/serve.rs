@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::config::Goaway;
 use crate::net::with_scratch;
 use crate::protocol::rpc::{Flaw, Inbox, Kind, Malformed, Message, code};
-use crate::proxy::http::Connection;
+use crate::proxy::http::{Connection, Leave, Stage};
 use crate::upstream::Spoken;
 
 use super::exchange::Exchange;
@@ -33,18 +33,32 @@ const MOST_HELD: usize = 1 << 20;
 /// How long a client that was told that the connection ends may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves requests until the connection is over.
+/// For how long a connection that is to move reads no more requests, so that it comes to a rest.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// How a connection left.
+#[derive(Debug)]
+pub enum Served {
+    /// It is over.
+    Closed,
+    /// It is between two frames, and is to move to another process.
+    Moves(Leave),
+}
+
+/// Serves requests until the connection is over, or is to move to another process.
 ///
-/// When the listener drains, it says so where the protocol can, and ends at the next rest.
+/// When the listener drains, it says so where the protocol can, and ends at the next rest. When
+/// connections move, what is under way is answered first.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection, and gives up what was under way.
-pub async fn serve<S: Carrier>(connection: Connection<S>) {
+pub async fn serve<S: Carrier>(mut connection: Connection<S>) -> Served {
     let fitting = connection.setting.fitting();
     let Some(rpc) = fitting.rpc() else {
-        return;
+        return Served::Closed;
     };
+    let unread = std::mem::take(&mut connection.unread);
     let hub = Hub::new(
         connection,
         Spoken {
@@ -56,10 +70,14 @@ pub async fn serve<S: Carrier>(connection: Connection<S>) {
     let mut under_way = FuturesUnordered::new();
     let mut reader = Reader::default();
     let mut fresh = Vec::new();
+    if let Err(malformed) = reader.take(&hub, &unread, &mut fresh) {
+        reader.refuse(&hub, malformed);
+    }
+    drop(unread);
     let turns = poll_fn(|cx| {
         loop {
             while let Poll::Ready(Some(())) = under_way.poll_next_unpin(cx) {}
-            if reader.poll(&hub, under_way.len(), &mut fresh, cx) {
+            if reader.poll(&hub, under_way.len(), &mut fresh, cx) || !fresh.is_empty() {
                 let (at, fitting) = (Instant::now(), hub.connection.setting.fitting());
                 let run = |message| Exchange::run(&hub, message, Arc::clone(&fitting), at);
                 under_way.extend(fresh.drain(..).map(run));
@@ -69,12 +87,35 @@ pub async fn serve<S: Carrier>(connection: Connection<S>) {
             return match reader.poll_write(&hub, cx) {
                 // There is room again: more may be read.
                 Write::Moved => continue,
-                Write::Stands => reader.poll_end(&hub, under_way.len(), cx),
-                Write::Broken => Poll::Ready(()),
+                Write::Stands => reader.poll_end(&hub, under_way.len()),
+                Write::Broken => Poll::Ready(End::Over),
             };
         }
     });
-    turns.await;
+    let end = turns.await;
+    drop(under_way);
+    match end {
+        End::Over => Served::Closed,
+        End::Moves => moves(hub, reader.inbox),
+    }
+}
+
+fn moves<S: Carrier>(hub: Hub<S>, inbox: Inbox) -> Served {
+    let connection = hub.connection;
+    let leave = Leave {
+        stream: connection.stream,
+        unread: inbox.into_unread(),
+        id: connection.id,
+        addresses: connection.addresses.into_inner(),
+        stage: Stage::Between,
+    };
+    Served::Moves(leave)
+}
+
+/// What ended the turns.
+enum End {
+    Over,
+    Moves,
 }
 
 /// What became of a write.
@@ -93,6 +134,7 @@ struct Reader {
     inbox: Inbox,
     reading: Reading,
     farewell: Farewell,
+    departure: Departure,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -118,6 +160,17 @@ enum Farewell {
     Over,
 }
 
+/// How far the move that the lane wishes has come.
+#[derive(Default)]
+enum Departure {
+    #[default]
+    Unasked,
+    /// Nothing is read for so long, and what is under way is answered.
+    Holds(Pin<Box<Sleep>>),
+    /// That takes too long: others are not to wait for it. It moves if it comes to a rest.
+    ReadsOn,
+}
+
 impl Reader {
     /// Reads what is there; whether that was anything. Requests go to `fresh`.
     fn poll<S: Carrier>(
@@ -128,6 +181,9 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> bool {
         if !matches!(self.reading, Reading::Open | Reading::Paused) {
+            return false;
+        }
+        if self.holds(hub, cx) {
             return false;
         }
         let has_room = hub.out.borrow().has_room();
@@ -156,6 +212,25 @@ impl Reader {
             }
             true
         })
+    }
+
+    /// Whether nothing is read, since the connection is to move and has not come to a rest.
+    fn holds<S: Carrier>(&mut self, hub: &Hub<S>, cx: &mut Context<'_>) -> bool {
+        if !hub.connection.is_to_move() {
+            return false;
+        }
+        if let Departure::Unasked = self.departure {
+            self.departure = Departure::Holds(Box::pin(sleep(HOLD)));
+        }
+        let Departure::Holds(time) = &mut self.departure else {
+            return false;
+        };
+        if time.as_mut().poll(cx).is_pending() {
+            return true;
+        }
+        self.departure = Departure::ReadsOn;
+        say_goaway(hub);
+        false
     }
 
     /// Takes the frames of a piece.
@@ -198,19 +273,13 @@ impl Reader {
     /// Heeds the wish of the lane that connections end.
     fn heed<S: Carrier>(&mut self, hub: &Hub<S>, under_way: usize, cx: &mut Context<'_>) {
         hub.connection.flow.bell.stay(cx.waker());
-        if !hub.connection.goodbye.is_said() {
+        if !hub.connection.is_to_end() {
             return;
         }
         if matches!(self.farewell, Farewell::Unsaid) {
-            let fitting = hub.connection.setting.fitting();
-            let says = fitting.rpc().is_some_and(|rpc| rpc.goaway == Goaway::Said);
-            let word = says.then(|| hub.codec().goaway(1)).flatten();
-            self.farewell = match word {
-                Some(word) => {
-                    hub.answer(|out| out.extend_from_slice(&word));
-                    Farewell::Said(Box::pin(sleep(FAREWELL)))
-                }
-                None => Farewell::Over,
+            self.farewell = match say_goaway(hub) {
+                true => Farewell::Said(Box::pin(sleep(FAREWELL))),
+                false => Farewell::Over,
             };
         }
         if let Farewell::Said(time) = &mut self.farewell
@@ -242,16 +311,28 @@ impl Reader {
     }
 
     /// Ready when the connection is over.
-    fn poll_end<S: Carrier>(
-        &self,
-        hub: &Hub<S>,
-        under_way: usize,
-        _: &mut Context<'_>,
-    ) -> Poll<()> {
+    fn poll_end<S: Carrier>(&self, hub: &Hub<S>, under_way: usize) -> Poll<End> {
+        let rests = under_way == 0 && hub.out.borrow().is_empty();
         match self.reading {
-            Reading::Broken => Poll::Ready(()),
-            Reading::Ended if under_way == 0 && hub.out.borrow().is_empty() => Poll::Ready(()),
+            Reading::Broken => Poll::Ready(End::Over),
+            Reading::Ended if rests => Poll::Ready(End::Over),
+            Reading::Open | Reading::Paused if rests && hub.connection.is_to_move() => {
+                Poll::Ready(End::Moves)
+            }
             _ => Poll::Pending,
         }
+    }
+}
+
+/// Says that the connection ends, where the protocol can and is to; whether it does.
+fn say_goaway<S: Carrier>(hub: &Hub<S>) -> bool {
+    let fitting = hub.connection.setting.fitting();
+    let says = fitting.rpc().is_some_and(|rpc| rpc.goaway == Goaway::Said);
+    match says.then(|| hub.codec().goaway(1)).flatten() {
+        Some(word) => {
+            hub.answer(|out| out.extend_from_slice(&word));
+            true
+        }
+        None => false,
     }
 }
