@@ -2,7 +2,6 @@
 //! load of `tests/upgrade`.
 #![expect(clippy::print_stdout, reason = "its report is its output")]
 
-#[expect(dead_code, reason = "the test looks at more of it")]
 #[path = "../../tests/upgrade/load/mod.rs"]
 mod load;
 mod rivals;

@@ -53,7 +53,7 @@ pub(crate) trait Proxy {
     /// Returns when the new one serves.
     fn replace(&mut self);
     /// Processes that live.
-    fn processes(&self) -> usize;
+    fn processes(&mut self) -> usize;
     fn stop(self: Box<Self>);
 }
 
@@ -93,10 +93,10 @@ impl Proxy for Banyan {
     fn replace(&mut self) {
         let successor = self.home.started();
         self.old.extend(self.process.replace(successor));
-        self.old.retain_mut(|old| !old.has_ended());
     }
 
-    fn processes(&self) -> usize {
+    fn processes(&mut self) -> usize {
+        self.old.retain_mut(|old| !old.has_ended());
         1 + self.old.len()
     }
 
@@ -312,7 +312,7 @@ impl Proxy for Running {
         (self.replace)(self);
     }
 
-    fn processes(&self) -> usize {
+    fn processes(&mut self) -> usize {
         let group = self.group.to_string();
         let is_of_it = |entry: std::io::Result<fs::DirEntry>| {
             let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;

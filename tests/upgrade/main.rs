@@ -1,4 +1,5 @@
-//! Upgrades in a row under every kind of load, and what clients lose by them: nothing.
+//! Upgrades in a row under every kind of load, and what clients lose by them: nothing. Connections
+//! that a client keeps are the same ones at the end.
 //!
 //! `UPGRADES=100` makes so many instead of a few, and `BANYAN=FILE` takes another build of the
 //! program.
@@ -8,12 +9,8 @@ mod running;
 
 use std::time::{Duration, Instant};
 
-use load::{KEPT, Load, Origins, table};
-use running::{Home, Process, Taken};
-
-/// Whether established connections move to the successor. If not, they stay with their process, which
-/// leaves when they have ended, and ends those of HTTP at rest, as a client may be asking.
-const CONNECTIONS_MOVE: bool = false;
+use load::{Load, Origins, table};
+use running::{Home, Taken};
 
 /// Between two upgrades there is a time without, to compare with.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -31,15 +28,11 @@ fn upgrades_in_a_row_lose_nothing() {
     let mut spans = vec![];
     let mut first: Option<Taken> = None;
     let mut last = None;
-    let mut leaving = vec![];
     for done in 1..=upgrades() {
         std::thread::sleep(BETWEEN);
         let from = Instant::now();
         let successor = home.started();
-        match CONNECTIONS_MOVE {
-            true => process.leaves(),
-            false => leaving.push(process),
-        }
+        process.leaves();
         spans.push((from, Instant::now()));
         process = successor;
         let taken = process.takes(&home);
@@ -51,7 +44,6 @@ fn upgrades_in_a_row_lose_nothing() {
     }
     std::thread::sleep(BETWEEN);
     let sums = load.ends();
-    leaving.into_iter().for_each(Process::leaves);
     process.stops();
     let (first, last) = (
         first.expect("there were some"),
@@ -62,12 +54,8 @@ fn upgrades_in_a_row_lose_nothing() {
     println!("{}", lengths(&spans));
     for (kind, tally) in &sums {
         assert!(tally.done > 0, "{kind}");
-        if CONNECTIONS_MOVE {
-            assert_eq!(tally.reconnected, 0, "{kind}");
-        }
-        if CONNECTIONS_MOVE || !kind.starts_with(KEPT) {
-            assert_eq!(tally.failed, 0, "{kind}: {:?}", tally.faults);
-        }
+        assert_eq!(tally.failed, 0, "{kind}: {:?}", tally.faults);
+        assert_eq!(tally.reconnected, 0, "{kind}");
     }
     last.is_no_more_than(&first);
 }

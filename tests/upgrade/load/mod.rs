@@ -52,9 +52,6 @@ pub(crate) struct Front {
     pub(crate) admin: Option<(SocketAddr, &'static str)>,
 }
 
-/// What kinds of clients are called that keep connections of HTTP which may be at rest.
-pub(crate) const KEPT: &str = "HTTP kept";
-
 /// Clients that run.
 pub(crate) struct Load {
     stop: Stop,
