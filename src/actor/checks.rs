@@ -10,16 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::MailboxError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::actor::clusters::{self, Current, Shelf};
 use crate::actor::health_checker;
 use crate::actor::logger;
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::{self, AddError, ChildSpec, Life, RemoveError, View};
-use crate::cluster::{Pace, Streak, Thresholds};
+use crate::cluster::{Outcome, Pace, Streak, Thresholds};
 use crate::config::{EventFormat, HealthCheck, HostAddress};
 use crate::name::ClusterName;
+use crate::protocol::handover::ChartState;
 use crate::supervise::{Policy, Strategy};
 use crate::telemetry::access_log::Log;
 use crate::upstream::Book;
@@ -59,6 +60,23 @@ struct Inner {
     supervisor: Slot<supervisor::Handle>,
     probes: Arc<Semaphore>,
     pace: RefCell<Pace>,
+    probing: watch::Sender<Probing>,
+    /// What a predecessor knows of hosts, until a check begins with it.
+    inherited: RefCell<Charts>,
+}
+
+/// What a predecessor knows of hosts.
+pub(super) type Charts = HashMap<(ClusterName, HostAddress), ChartState>;
+
+/// Which process probes the hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probing {
+    /// This one.
+    Ours,
+    /// The predecessor still does.
+    Predecessors,
+    /// The successor does from now on.
+    Successors,
 }
 
 /// The check of one cluster: its settings, and what it knows of each host.
@@ -82,6 +100,41 @@ pub(super) struct Chart {
     pub(super) due: Instant,
 }
 
+impl Chart {
+    /// Goes on with what a predecessor knows.
+    fn inherited(serial: u64, state: ChartState, now: Instant) -> Self {
+        let streak = state.passed.map(|passed| {
+            let outcome = match passed {
+                true => Outcome::Passed,
+                false => Outcome::Failed,
+            };
+            Streak::known(
+                outcome,
+                state.length,
+                Duration::from_millis(state.first_millis),
+            )
+        });
+        // Beyond what a clock can tell is no time to wait for.
+        let due = now.checked_add(Duration::from_millis(state.due_millis));
+        Self {
+            serial,
+            streak: streak.unwrap_or_default(),
+            due: due.unwrap_or(now),
+        }
+    }
+
+    fn state(&self, now: Instant) -> ChartState {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let latest = self.streak.latest();
+        ChartState {
+            passed: latest.map(|outcome| outcome == Outcome::Passed),
+            length: self.streak.length(),
+            first_millis: self.streak.first_seen().map_or(0, millis),
+            due_millis: millis(self.due.saturating_duration_since(now)),
+        }
+    }
+}
+
 impl Checks {
     pub(super) fn new(means: Means) -> Self {
         Self::with_probes(means, MOST_PROBES)
@@ -94,7 +147,53 @@ impl Checks {
             supervisor: Slot::default(),
             probes: Arc::new(Semaphore::new(probes)),
             pace: RefCell::default(),
+            probing: watch::Sender::new(Probing::Ours),
+            inherited: RefCell::default(),
         }))
+    }
+
+    /// Leaves the hosts to another process: none is probed here.
+    pub(super) fn leave_to(&self, other: Probing) {
+        self.0.probing.send_replace(other);
+    }
+
+    /// Takes the hosts over from the predecessor. What it knows of one, the check goes on with.
+    pub(super) fn take_over(&self) {
+        self.0.probing.send_if_modified(|probing| {
+            let is_theirs = *probing == Probing::Predecessors;
+            if is_theirs {
+                *probing = Probing::Ours;
+            }
+            is_theirs
+        });
+    }
+
+    /// Notes what the predecessor knows of hosts.
+    pub(super) fn inherit(&self, charts: Charts) {
+        self.0.inherited.borrow_mut().extend(charts);
+    }
+
+    /// Waits until the hosts are probed here.
+    pub(super) async fn ours(&self) {
+        let mut probing = self.0.probing.subscribe();
+        // The sender is ours.
+        let _ = probing.wait_for(|probing| *probing == Probing::Ours).await;
+    }
+
+    /// Whether the hosts are probed here.
+    pub(super) fn are_ours(&self) -> bool {
+        *self.0.probing.borrow() == Probing::Ours
+    }
+
+    /// What is known of the hosts of a cluster.
+    pub(super) fn states(&self, cluster: &ClusterName) -> HashMap<HostAddress, ChartState> {
+        let now = tokio::time::Instant::now().into_std();
+        let running = self.0.running.borrow();
+        let charts = running.get(cluster).map(|check| check.charts());
+        let charts = charts.into_iter().flatten();
+        charts
+            .map(|(address, chart)| (address, chart.state(now)))
+            .collect()
     }
 
     /// Starts the subtree with the checks there are.
@@ -223,10 +322,15 @@ impl Check {
                 continue;
             }
             self.serial.set(self.serial.get() + 1);
-            let chart = Chart {
-                serial: self.serial.get(),
-                streak: Streak::default(),
-                due: pace.place(now + self.settings.initial_delay),
+            let serial = self.serial.get();
+            let key = (self.cluster.clone(), host.address().clone());
+            let chart = match checks.0.inherited.borrow_mut().remove(&key) {
+                Some(state) => Chart::inherited(serial, state, now),
+                None => Chart {
+                    serial,
+                    streak: Streak::default(),
+                    due: pace.place(now + self.settings.initial_delay),
+                },
             };
             charts.insert(host.address().clone(), chart.clone());
             new.push((host.address().clone(), chart));

@@ -7,6 +7,7 @@
 //! hosts nor health nor counts.
 
 mod ejections;
+mod found;
 mod snapshot;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::cluster::{Duty, Health, Known, Moment, Reason, Standing, asked};
 use crate::config;
 use crate::name::ClusterName;
 use ejections::Returns;
+pub(super) use found::{Found, take_over};
 pub(crate) use snapshot::Snapshot;
 
 /// Reports that may wait; a host whose report is refused comes up again.

@@ -57,6 +57,7 @@ struct Due {
 impl Duty {
     /// Probes each host when it is due, and follows the cluster as its hosts come and go.
     async fn work(self) {
+        self.checks.ours().await;
         let mut renewed = self.check.current.load().renewed.subscribe();
         let mut schedule = Schedule::default();
         for (address, chart) in self.check.charts() {
@@ -110,12 +111,19 @@ impl Duty {
         self.check.with(address, *serial, |_| ())?;
         let counters = Arc::clone(&self.check.current.load().checks);
         let permit = self.permit(&counters).await;
+        if !self.checks.are_ours() {
+            return None;
+        }
         CheckCounters::count(&counters.attempt);
         let mark = self.check.current.load().settings.mark;
         let begun = Instant::now();
         let book = &self.checks.means().book;
         let answer = probe(address, mark, &self.check.settings, book).await;
         drop(permit);
+        if !self.checks.are_ours() {
+            // Another process probes anew what was not concluded here.
+            return None;
+        }
         self.conclude(&due, answer, begun.elapsed(), &counters)
             .await;
         let settings = &self.check.settings;

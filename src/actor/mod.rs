@@ -13,6 +13,7 @@ mod connections;
 pub mod explain;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;
+mod findings;
 mod hall;
 mod health_checker;
 mod lane;

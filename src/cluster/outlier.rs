@@ -125,6 +125,23 @@ impl Ejections {
         self.total
     }
 
+    /// Those that a predecessor has decided on: how many ever, how many in a row, and when the host
+    /// returns, or since when it is in.
+    #[must_use]
+    pub fn inherited(total: u64, row: u32, until: Option<Instant>, now: Instant) -> Self {
+        let place = match until {
+            Some(until) => Place::Out { until },
+            None => Place::In(Some(now)),
+        };
+        Self { total, row, place }
+    }
+
+    /// How many of the latest ones count as a row.
+    #[must_use]
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
     /// When the host returns; `None` while it is in.
     #[must_use]
     pub fn until(&self) -> Option<Instant> {

@@ -44,6 +44,23 @@ struct Run {
 }
 
 impl Streak {
+    /// One of which the latest results are known: what they say, how many they are, and when the first
+    /// of them came.
+    #[must_use]
+    pub fn known(of: Outcome, length: u32, first_seen: Duration) -> Self {
+        Self(Some(Run {
+            of,
+            length,
+            first_seen,
+        }))
+    }
+
+    /// What the latest results say; `None` before the first.
+    #[must_use]
+    pub fn latest(&self) -> Option<Outcome> {
+        self.0.map(|run| run.of)
+    }
+
     /// Takes one more result in, which came at `now` since 1970, of a host whose flag says `flag`.
     /// Says whether the flag is to turn, and to what.
     ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::home::{Home, PATIENCE, configuration, listener};
+use crate::home::{Home, PATIENCE, configuration, listener, until};
 use crate::peers::{Client, echo};
 #[cfg(feature = "fault-injection")]
 use crate::upgrade::starting;
@@ -343,4 +343,46 @@ fn a_successor_that_is_killed_as_connections_move_takes_none_along_that_was_not_
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("moved 0 connections"), "{said}");
     }
+}
+
+#[test]
+fn a_host_that_is_down_stays_down_and_its_log_goes_on() {
+    let gone = free_address();
+    let mut document = configuration(&free_address().to_string(), &gone.to_string());
+    let home = Home::new();
+    let log = home.path("logs/health.log");
+    document["cluster_manager"]["clusters"][0]["health_check"] = json!({
+        "service_name": "s", "timeout": "1s", "interval": "200ms",
+        "initial_delay_seconds": "100ms", "unhealthy_threshold": 3,
+        "event_log_path": log.to_string_lossy(), "event_log_format": "json",
+    });
+    fs::write(home.path("conf/mosn.json"), document.to_string()).expect("it is ours");
+    let results = || -> Vec<Value> {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        let (whole, _) = said.rsplit_once('\n').unwrap_or_default();
+        let lines = whole.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().expect("each is JSON")
+    };
+    let count = |key: &str, is: u64| results().iter().filter(|one| one[key] == is).count();
+    let mut old = running(&home);
+    until("the host is down", || count("status_changed", 1) == 1);
+
+    for _ in 0..2 {
+        let new = running(&home);
+        assert_eq!(old.code(), Some(0));
+        let before = results().len();
+        until("it is probed on", || results().len() > before + 2);
+        old = new;
+    }
+
+    // As if one process had probed all along: no failure is lost or counted twice, and the host is
+    // found to be down once.
+    let results = results();
+    let failures = results.iter().filter_map(|one| one["failures"].as_u64());
+    let mut failures: Vec<_> = failures.collect();
+    failures.sort_unstable();
+    let all: Vec<_> = (1..).take(results.len()).collect();
+    assert_eq!(failures, all, "{results:?}");
+    assert_eq!(count("status_changed", 1), 1, "{results:?}");
+    assert_eq!(count("health_status", 1), 2, "{results:?}");
 }

@@ -54,8 +54,9 @@ fn now() -> Instant {
 }
 
 impl Clusters {
-    /// Goes on where the life before has left off.
+    /// Goes on where the life before, or a predecessor, has left off.
     pub(super) fn resume_ejections(&mut self, ctx: &mut Context<Self>) {
+        self.returns.due.clear();
         for (name, current) in self.shelf.all().iter() {
             for host in current.load().hosts.hosts() {
                 if let Some(until) = host.ejections().until() {

@@ -15,7 +15,7 @@ use super::steps::Steps;
 use super::upgrade::Succession;
 use super::{ApplyError, Options, Running, totals};
 use crate::actor::arrivals::Arrivals;
-use crate::actor::checks::{Checks, Means};
+use crate::actor::checks::{Checks, Means, Probing};
 use crate::actor::clusters::{self, Shelf};
 use crate::actor::listeners::{self, Board, Edition, Post};
 use crate::actor::logger;
@@ -71,7 +71,7 @@ pub(super) struct House {
     listeners: Slot<listeners::Handle>,
     pub(super) logger: Slot<logger::Handle>,
     /// With all they know of hosts.
-    checks: Checks,
+    pub(super) checks: Checks,
     pub(super) subscribers: Subscribers,
     workers: Doors,
     /// With the connections, which no crash of a worker ends.
@@ -105,6 +105,9 @@ impl House {
             book: options.book.clone(),
             log: options.log.clone(),
         });
+        if succession.is_successor() {
+            checks.leave_to(Probing::Predecessors);
+        }
         let shelf = Shelf::default();
         let resolvers = resolvers::Doors::new(shelf.clone(), clusters.clone(), &options.log);
         Ok(Self {

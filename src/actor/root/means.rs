@@ -1,10 +1,15 @@
-//! What workers and upgrades are given of the house.
+//! What workers and upgrades are given of the house, and what it is given by a predecessor.
 
 use std::sync::Arc;
 
 use super::house::House;
+use crate::actor::clusters;
+use crate::actor::findings::Findings;
+use crate::actor::listeners::Post;
 use crate::actor::upgrade::Holdings;
 use crate::actor::worker::Orders;
+use crate::net::place;
+use crate::protocol::handover::{ListenerOffer, Shown};
 use crate::upstream::Neighbours;
 
 impl House {
@@ -35,7 +40,44 @@ impl House {
                 board: self.board.clone(),
                 admission: Arc::clone(&self.admission),
                 arrivals: self.arrivals.clone(),
+                findings: Findings::new(self.shelf.clone(), self.checks.clone()),
             });
         }
+    }
+
+    /// Goes on with what the predecessor knows of hosts.
+    pub(super) async fn inherit(&self, shown: &Shown) {
+        // One after the other, and before the hosts are probed.
+        let _turn = self.succession.effects.lock().await;
+        let Some(desk) = &self.succession.desk else {
+            return;
+        };
+        let (found, charts) = desk.found_in(shown);
+        self.checks.inherit(charts);
+        if !found.is_empty()
+            && let Err(error) = clusters::take_over(&self.clusters, found).await
+        {
+            slog::error!(self.options.log, "[reconfigure] what is known of hosts is lost: {error}"; "tag" => "server");
+        }
+    }
+
+    /// Probes the hosts, which the predecessor does no more.
+    pub(super) async fn probe(&self) {
+        let _turn = self.succession.effects.lock().await;
+        self.checks.take_over();
+    }
+}
+
+/// How a listener is offered to a successor.
+pub(super) fn listener(post: &Arc<Post>) -> ListenerOffer {
+    let settings = post.settings();
+    let sockets = post.sockets();
+    let address = post.local_address();
+    ListenerOffer {
+        name: settings.name.to_string(),
+        configured: place(&settings.address),
+        place: place(address.as_ref().unwrap_or(&settings.address)),
+        sockets: sockets.len(),
+        file: sockets.first().and_then(|socket| socket.file()),
     }
 }

@@ -61,6 +61,9 @@ const POLICY: Policy = Policy {
     within: Duration::from_secs(10),
 };
 
+/// How long a predecessor may take to say that it probes no host any more, unless it is gone.
+const PROBES_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the doors decide and no plan says.
 #[derive(Clone)]
 pub struct Options {
@@ -286,6 +289,10 @@ impl Root {
                 let connections = self.house.vitals().connections();
                 self.house.left.send_replace(Some(connections));
                 self.tree.stop.notify_one();
+            }
+            Effect::TakeCharge => {
+                ctx.run_later(PROBES_WITHIN, |this, _| this.house.checks.take_over());
+                return Some(effect);
             }
             Effect::WakeAt(at) => {
                 let wait = at.saturating_duration_since(Instant::now().into_std());

@@ -9,6 +9,7 @@ use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
 use super::house::House;
+use super::means::listener;
 use super::{ApplyError, Handle, Options, Root};
 use crate::actor::admin::DOOR;
 use crate::actor::listeners::{Edition, Inherited, Post};
@@ -44,11 +45,13 @@ pub(super) struct Succession {
     pub(super) charge: watch::Sender<Charge>,
     /// What the predecessor has handed over and no listener has claimed yet.
     pub(super) inherited: Inherited,
+    /// What the predecessor knows of hosts, until they are there.
+    shown: RefCell<Shown>,
     /// What the desk tells, until the root hears it.
     told: RefCell<Option<mpsc::Receiver<Told>>>,
     is_successor: bool,
     /// Effects are carried out one after the other.
-    effects: tokio::sync::Mutex<()>,
+    pub(super) effects: tokio::sync::Mutex<()>,
     /// What the successor was offered, and what of it the successor has.
     offered: RefCell<Vec<Arc<Post>>>,
     adopted: RefCell<Vec<usize>>,
@@ -73,9 +76,9 @@ impl Succession {
                 (Some(desk), Some(told), offer)
             }
         };
-        let mut legacy = match offer {
-            Some((offer, sockets)) => Legacy::new(&offer.listeners, sockets)?,
-            None => Legacy::default(),
+        let (mut legacy, shown) = match offer {
+            Some((offer, sockets, shown)) => (Legacy::new(&offer.listeners, sockets)?, shown),
+            None => (Legacy::default(), Shown::default()),
         };
         for (name, error) in legacy.give(given) {
             slog::warn!(options.log, "the socket `{name}` that was given is closed: {error}"; "tag" => "listener");
@@ -88,6 +91,7 @@ impl Succession {
             upgrade: Slot::default(),
             charge: watch::Sender::new(Charge::Pending),
             inherited: Rc::new(RefCell::new(legacy)),
+            shown: RefCell::new(shown),
             told: RefCell::new(told),
             is_successor,
             effects: tokio::sync::Mutex::default(),
@@ -138,6 +142,8 @@ impl House {
         for (name, address) in unclaimed.unused() {
             slog::warn!(self.options.log, "the socket `{name}` at {address} that was given is closed: no listener is there"; "tag" => "listener");
         }
+        let shown = self.succession.shown.take();
+        self.inherit(&shown).await;
         let Some(desk) = desk else {
             self.succession.charge.send_replace(Charge::Ours);
             return Ok(());
@@ -261,14 +267,15 @@ impl House {
         self.succession.offered.replace(posts);
         self.succession.adopted.take();
         let probation = self.times().probation;
+        let parts = desk.found();
         let offer = Offer {
             pid: std::process::id(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             probation_millis: u64::try_from(probation.as_millis()).unwrap_or(u64::MAX),
             listeners,
-            shown: Shown::default(),
+            parts: parts.len(),
         };
-        desk.command(Command::Offer(Box::new(offer), sockets));
+        desk.command(Command::Offer(Box::new(offer), sockets, parts));
     }
 
     /// Notes which of the offered listeners the successor has.
@@ -329,19 +336,6 @@ impl House {
     }
 }
 
-fn listener(post: &Arc<Post>) -> ListenerOffer {
-    let settings = post.settings();
-    let sockets = post.sockets();
-    let address = post.local_address();
-    ListenerOffer {
-        name: settings.name.to_string(),
-        configured: place(&settings.address),
-        place: place(address.as_ref().unwrap_or(&settings.address)),
-        sockets: sockets.len(),
-        file: sockets.first().and_then(|socket| socket.file()),
-    }
-}
-
 /// A socket of the admin door, which is behind all listeners, so that none is taken for it.
 fn door(socket: &Listening) -> ListenerOffer {
     ListenerOffer {
@@ -370,6 +364,14 @@ impl StreamHandler<Told> for Root {
     fn handle(&mut self, told: Told, ctx: &mut Context<Self>) {
         match told {
             Told::Event(event) => self.happen(event, ctx),
+            Told::Shown(shown) => {
+                let house = Rc::clone(&self.house);
+                ctx.spawn(async move { house.inherit(&shown).await }.into_actor(self));
+            }
+            Told::Probe => {
+                let house = Rc::clone(&self.house);
+                ctx.spawn(async move { house.probe().await }.into_actor(self));
+            }
             Told::Prepared(adopted) => {
                 self.house.note_adopted(adopted);
                 self.happen(Event::SuccessorPrepared, ctx);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::desk::Desk;
+use super::desk::{Desk, Told};
 use crate::actor::arrivals::Arrival;
 use crate::net::{Received, Talk};
 use crate::protocol::handover::Message;
@@ -77,7 +77,13 @@ impl Arriving {
                     self.came += 1;
                 }
             }
-            Message::Done { .. } => return Ok(Goes::Home),
+            Message::Shown { shown, more } => {
+                desk.tell(Told::Shown(shown)).await;
+                if !more {
+                    desk.tell(Told::Probe).await;
+                }
+            }
+            Message::Done => return Ok(Goes::Home),
             // A word that comes twice says nothing new.
             Message::Commit | Message::Accept => {}
             other => return Err(format!("it said what makes no sense here: {other:?}")),

@@ -10,10 +10,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::{Holdings, Inheritance, Upgrades};
+use crate::actor::checks::Charts;
+use crate::actor::clusters::Found;
 use crate::actor::mover::{self, Mover, Offered};
 use crate::lifecycle::{Event, State, Word};
 use crate::net::{Control, DirectoryLock, Listening, Talk, is_anyone_in_charge};
-use crate::protocol::handover::Offer;
+use crate::protocol::handover::{Offer, Shown};
 
 /// Words and events that wait; more than an upgrade has.
 const QUEUE: usize = 64;
@@ -31,6 +33,10 @@ pub(crate) enum Told {
     Event(Event),
     /// The successor has these of the listeners that were offered.
     Prepared(Vec<usize>),
+    /// The predecessor knows this of hosts.
+    Shown(Box<Shown>),
+    /// The hosts are this process' to probe.
+    Probe,
     /// The predecessor goes on by itself, for this reason.
     Kept(String),
 }
@@ -38,8 +44,8 @@ pub(crate) enum Told {
 /// What the root lets say.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Everything that there is, and the sockets.
-    Offer(Box<Offer>, Vec<Arc<Listening>>),
+    /// Everything that there is, the sockets, and what is known of hosts.
+    Offer(Box<Offer>, Vec<Arc<Listening>>, Vec<Shown>),
     /// A word; the successor's `Prepared` comes with the listeners that it has.
     Say(Word, Vec<usize>),
     /// Say why there will be no upgrade, and end the talk.
@@ -64,8 +70,8 @@ pub(super) enum Phase {
 /// How long a successor may take to hear that nothing more will come.
 const HEARS_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the predecessor has offered, and its sockets.
-pub(crate) type Estate = (Offer, Vec<OwnedFd>);
+/// What the predecessor has offered, its sockets, and what it knows of hosts.
+pub(crate) type Estate = (Offer, Vec<OwnedFd>, Shown);
 
 /// What an upgrade has led to so far.
 pub(crate) struct Desk {
@@ -108,7 +114,8 @@ impl Desk {
                 talk,
                 offer,
                 sockets,
-            }) => (Some(talk), Some((offer, sockets))),
+                shown,
+            }) => (Some(talk), Some((offer, sockets, shown))),
         };
         let desk = Self {
             options,
@@ -133,6 +140,18 @@ impl Desk {
     pub(crate) fn furnish(&self, holdings: Holdings) {
         // It is done once, when the process starts.
         let _ = self.holdings.set(holdings);
+    }
+
+    /// What is known of hosts, in parts that fit into a message each.
+    pub(crate) fn found(&self) -> Vec<Shown> {
+        let holdings = self.holdings.get();
+        holdings.map_or_else(Vec::new, |holdings| holdings.findings.parts())
+    }
+
+    /// What a predecessor knows of the hosts that are here too.
+    pub(crate) fn found_in(&self, shown: &Shown) -> (Vec<Found>, Charts) {
+        let holdings = self.holdings.get();
+        holdings.map_or_else(Default::default, |holdings| holdings.findings.of(shown))
     }
 
     /// Has connections move to a successor that has taken over; what is offered comes here.

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::actor::arrivals::{Arrival, Arrivals, Pair, What};
 use crate::actor::clusters::Shelf;
+use crate::actor::findings::Findings;
 use crate::actor::listeners::{Board, Post};
 use crate::cluster::{Ending, Lease, Work};
 use crate::config::NetworkFilter;
@@ -24,6 +25,8 @@ pub(crate) struct Holdings {
     pub board: Board,
     /// How many more connections the process takes.
     pub admission: Arc<Semaphore>,
+    /// What is known of hosts.
+    pub findings: Findings,
     /// The ways to the workers.
     pub arrivals: Arrivals,
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::name::ListenerName;
 use crate::net::{Control, Talk, TalkError, is_anyone_in_charge};
-use crate::protocol::handover::{Message, Offer};
+use crate::protocol::handover::{Message, Offer, Shown};
 
 /// How long the predecessor's kernel queue may be full.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
@@ -20,6 +20,7 @@ pub struct Inheritance {
     pub(super) talk: Talk,
     pub(super) offer: Offer,
     pub(super) sockets: Vec<OwnedFd>,
+    pub(super) shown: Shown,
 }
 
 impl Inheritance {
@@ -160,10 +161,19 @@ async fn ask(mut talk: Talk) -> Result<Inheritance, InheritError> {
             _ => return Err(InheritError::Unexpected),
         }
     }
+    let mut shown = Shown::default();
+    for _ in 0..offer.parts {
+        match talk.receive().await?.message {
+            Message::Shown { shown: part, .. } => shown.join(*part),
+            Message::Refused { reason } => return Err(InheritError::Refused(reason)),
+            _ => return Err(InheritError::Unexpected),
+        }
+    }
     Ok(Inheritance {
         talk,
         offer,
         sockets,
+        shown,
     })
 }
 

@@ -75,6 +75,7 @@ enum Class {
 impl Moves {
     async fn run(&mut self, desk: &Desk) -> Result<(), String> {
         let mut phase = desk.phase.subscribe();
+        self.hand_hosts_over(desk).await?;
         loop {
             let deadline = self.window.deadline();
             let silence = deadline.unwrap_or_else(Instant::now);
@@ -91,10 +92,25 @@ impl Moves {
                     return Err(TalkError::Silent(ANSWERS_WITHIN).to_string());
                 }
                 _ = phase.wait_for(|phase| *phase == Phase::Finishing), if self.window.is_empty() => {
-                    return self.say(&Message::Done { shown: Box::default() }, &[], &[]).await;
+                    return self.say(&Message::Done, &[], &[]).await;
                 }
             }
         }
+    }
+
+    /// Has the successor probe the hosts from now on, where this process leaves off.
+    async fn hand_hosts_over(&self, desk: &Desk) -> Result<(), String> {
+        let Some(holdings) = desk.holdings.get() else {
+            return Ok(());
+        };
+        let mut parts = holdings.findings.hand_over();
+        let last = parts.pop().unwrap_or_default();
+        let parts = parts.into_iter().map(|part| (part, true));
+        for (part, more) in parts.chain([(last, false)]) {
+            let shown = Box::new(part);
+            self.say(&Message::Shown { shown, more }, &[], &[]).await?;
+        }
+        Ok(())
     }
 
     async fn offer(&mut self, offered: Offered) -> Result<(), String> {

@@ -93,6 +93,10 @@ async fn succeed(desk: Rc<Desk>, mut talk: Talk, pid: u32) {
         }
     };
     if event == Event::SuccessorCommitted {
+        if let Some(holdings) = desk.holdings.get() {
+            // It begins by itself when it is told nothing.
+            holdings.findings.leave();
+        }
         desk.publish(Ok(()));
     }
     desk.end();
@@ -139,11 +143,16 @@ async fn converse(
 
 async fn say(talk: &Talk, command: Command) -> Result<(), TalkError> {
     let message = match command {
-        Command::Offer(offer, sockets) => {
+        Command::Offer(offer, sockets, parts) => {
             talk.send(&Message::Offer(offer), b"", &[]).await?;
             for some in sockets.chunks(MOST_DESCRIPTORS) {
                 let descriptors: Vec<_> = some.iter().map(|socket| socket.as_fd()).collect();
                 talk.send(&Message::Sockets, b"", &descriptors).await?;
+            }
+            for part in parts {
+                let shown = Box::new(part);
+                let shown = Message::Shown { shown, more: true };
+                talk.send(&shown, b"", &[]).await?;
             }
             return Ok(());
         }

@@ -1,12 +1,11 @@
 //! The messages of a hot upgrade.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Carried;
+use super::{Carried, Shown};
 
 /// What one process tells the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,11 +73,16 @@ pub enum Message {
         /// Which.
         id: u64,
     },
-    /// The predecessor: nothing more will come; this was counted since the offer.
-    Done {
-        /// What was counted.
+    /// The predecessor: a part of what it has found out of hosts.
+    Shown {
+        /// That.
         shown: Box<Shown>,
+        /// Whether another part follows; after the last one it probes no host any more.
+        #[serde(default)]
+        more: bool,
     },
+    /// The predecessor: nothing more will come.
+    Done,
     /// A command: start a successor.
     Launch {
         /// The program, instead of the running one's.
@@ -116,8 +120,9 @@ pub struct Offer {
     pub probation_millis: u64,
     /// Its listeners.
     pub listeners: Vec<ListenerOffer>,
-    /// What it has counted and found out.
-    pub shown: Shown,
+    /// What it has found out of hosts follows the sockets in so many parts.
+    #[serde(default)]
+    pub parts: usize,
 }
 
 /// A listener and its sockets.
@@ -143,28 +148,4 @@ pub enum Place {
     Tcp(SocketAddr),
     /// A unix stream socket.
     Unix(PathBuf),
-}
-
-/// What a process shows to the world of what it has done: counts by name, and hosts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
-    /// By listener, what it counted.
-    #[serde(default)]
-    pub listeners: BTreeMap<String, Totals>,
-    /// By cluster and host.
-    #[serde(default)]
-    pub clusters: BTreeMap<String, BTreeMap<String, HostState>>,
-}
-
-/// Counts by name.
-pub type Totals = BTreeMap<String, u64>;
-
-/// A host.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HostState {
-    /// Whether it may be chosen.
-    pub healthy: bool,
-    /// What it counted.
-    #[serde(default)]
-    pub totals: Totals,
 }

@@ -14,10 +14,12 @@
 mod carried;
 mod frame;
 mod message;
+mod shown;
 
 pub use carried::{Carried, Framed, Halves, Kind, Movable, Pair, Upstream};
 pub use frame::{FrameError, HEADER_BYTES, Header, MOST_DESCRIPTORS, decode, encode};
-pub use message::{HostState, ListenerOffer, Message, Offer, Place, Shown, Totals};
+pub use message::{ListenerOffer, Message, Offer, Place};
+pub use shown::{ChartState, EjectedState, HostState, Shown};
 
 #[cfg(test)]
 mod tests;
