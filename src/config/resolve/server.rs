@@ -42,6 +42,11 @@ pub(super) fn server(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Server {
         let timeout = scope.duration(server, "graceful_timeout");
         if let Some(timeout) = timeout.filter(|timeout| !timeout.is_zero()) {
             resolved.graceful_timeout = timeout;
+            if let Some(at) = server.get("graceful_timeout") {
+                let message = "connections move at their next rest, whenever that is; those that \
+                               do not have the time of any drain, `drain_time_s`";
+                scope.push(at.note(Code::NoEffect, message));
+            }
         }
         resolved.log = log::log(server, scope);
         resolved.workers = workers(server, scope);
