@@ -8,6 +8,7 @@
 
 mod ejections;
 mod found;
+mod shelf;
 mod snapshot;
 
 use std::collections::HashMap;
@@ -21,36 +22,17 @@ use crate::actor::logger;
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::subscribers::{self, Subscribers};
 use crate::actor::supervisor::{Life, run};
-use crate::cluster::{Duty, Health, Known, Moment, Reason, Standing, asked};
+use crate::cluster::{Duty, Health, Host, Known, Moment, Reason, Standing, asked};
 use crate::config;
 use crate::name::ClusterName;
 use ejections::Returns;
 pub(super) use found::{Found, take_over};
+pub(super) use shelf::Current;
+pub(crate) use shelf::Shelf;
 pub(crate) use snapshot::Snapshot;
 
 /// Reports that may wait; a host whose report is refused comes up again.
 const MAILBOX: usize = 1024;
-
-/// Where the latest snapshot of one cluster is found.
-pub(super) type Current = Arc<ArcSwap<Snapshot>>;
-
-/// The current snapshot of every cluster. Read by all, written by [`Clusters`] alone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shelf(Arc<ArcSwap<HashMap<ClusterName, Current>>>);
-
-impl Shelf {
-    /// Every cluster there is now.
-    #[must_use]
-    pub(crate) fn all(&self) -> Arc<HashMap<ClusterName, Current>> {
-        self.0.load_full()
-    }
-
-    /// The cluster of that name.
-    #[must_use]
-    pub(crate) fn find(&self, name: &ClusterName) -> Option<Current> {
-        self.0.load().get(name).cloned()
-    }
-}
 
 /// Starts the actor, fills `slot` with the door to it, writes to `shelf`, and tells `subscribers`.
 pub(super) fn start(
@@ -195,6 +177,18 @@ struct Clusters {
 }
 
 impl Clusters {
+    /// A host, in the latest snapshot of its cluster.
+    fn find(
+        &self,
+        cluster: &ClusterName,
+        address: &config::HostAddress,
+    ) -> Option<(Current, Arc<Snapshot>, Arc<Host>)> {
+        let current = self.shelf.find(cluster)?;
+        let latest = current.load_full();
+        let host = Arc::clone(latest.hosts.find(address)?);
+        Some((current, latest, host))
+    }
+
     /// Makes `after` the latest snapshot, and says in the log when that begins or ends a panic.
     fn publish(&self, current: &Current, after: Snapshot) {
         let now = Moment::of(Instant::now());
@@ -287,7 +281,7 @@ impl Handler<Put> for Clusters {
                     Arc::new(ArcSwap::from_pointee(Snapshot::new(settings))),
                 )
             }));
-            self.shelf.0.store(Arc::new(shelf));
+            self.shelf.store(shelf);
         }
     }
 }
@@ -302,7 +296,7 @@ impl Handler<Remove> for Clusters {
     fn handle(&mut self, Remove(names): Remove, _: &mut Context<Self>) {
         let mut shelf = HashMap::clone(&self.shelf.all());
         let gone: Vec<_> = names.iter().filter_map(|name| shelf.remove(name)).collect();
-        self.shelf.0.store(Arc::new(shelf));
+        self.shelf.store(shelf);
         for cluster in gone {
             let hosts = &cluster.load().hosts;
             hosts
@@ -317,11 +311,7 @@ impl Handler<HealthTurned> for Clusters {
     type Result = bool;
 
     fn handle(&mut self, turn: HealthTurned, _: &mut Context<Self>) -> bool {
-        let Some(current) = self.shelf.find(&turn.cluster) else {
-            return false;
-        };
-        let before = current.load();
-        let Some(host) = before.hosts.find(&turn.address) else {
+        let Some((current, before, host)) = self.find(&turn.cluster, &turn.address) else {
             return false;
         };
         if turn.health == Health::Healthy {
@@ -365,11 +355,7 @@ impl Handler<Assign> for Clusters {
     type Result = bool;
 
     fn handle(&mut self, order: Assign, _: &mut Context<Self>) -> bool {
-        let Some(current) = self.shelf.find(&order.cluster) else {
-            return false;
-        };
-        let before = current.load();
-        let Some(host) = before.hosts.find(&order.address) else {
+        let Some((current, before, host)) = self.find(&order.cluster, &order.address) else {
             return false;
         };
         let hosts = before.hosts.with_duty(&order.address, order.duty);

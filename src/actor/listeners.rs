@@ -4,12 +4,13 @@
 //! worker reads to know its lanes. The board belongs to the root, so a crash here closes nothing
 //! either. Binding comes before publishing: a change that cannot bind leaves no trace.
 
+mod board;
 mod departed;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
@@ -23,6 +24,8 @@ use crate::net::{self, Claimed, Legacy, Listening};
 use crate::protocol::detect::Habits;
 use crate::proxy::http::Fitting;
 use crate::telemetry::counters::{HttpCounters, ListenerCounters};
+use board::Current;
+pub(super) use board::{Board, Window};
 pub(super) use departed::{Counted, Departed};
 
 /// A listener as the workers see it.
@@ -121,79 +124,12 @@ impl Post {
     }
 }
 
-/// Every listener that accepts. Read by all, written by [`Listeners`] alone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Board(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    /// At one stroke: a listener is in one of them, and in one only.
-    current: ArcSwap<Current>,
-    /// Counts posts made, so that none is taken for one that still drains.
-    generations: AtomicU64,
-    /// Whether new posts do not accept yet.
-    held: AtomicBool,
-}
-
-/// The listeners that accept, and what those have counted that do no more.
-#[derive(Debug, Default)]
-struct Current {
-    posts: Arc<Vec<Arc<Post>>>,
-    departed: Arc<Departed>,
-}
-
-impl Board {
-    /// The listeners there are now.
-    #[must_use]
-    pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
-        Arc::clone(&self.0.current.load().posts)
-    }
-
-    /// Has posts that are made from now on accept only when they are resumed.
-    pub(super) fn hold(&self) {
-        self.0.held.store(true, Relaxed);
-    }
-
-    /// Has posts that are made from now on accept at once.
-    pub(super) fn release(&self) {
-        self.0.held.store(false, Relaxed);
-    }
-}
-
 /// The sockets of one listener.
 type Sockets = Arc<Vec<Arc<Listening>>>;
 
 /// What a predecessor has handed over, and what the process was started with. It belongs to the
 /// root.
 pub(super) type Inherited = Rc<RefCell<Legacy>>;
-
-impl Board {
-    /// A look at it that keeps no socket open once its owner has gone.
-    #[must_use]
-    pub(super) fn window(&self) -> Window {
-        Window(Arc::downgrade(&self.0))
-    }
-}
-
-/// A look at the [`Board`] that keeps no socket open.
-#[derive(Clone, Debug)]
-pub(super) struct Window(Weak<Inner>);
-
-impl Window {
-    /// The listeners there are now; none when the board has gone.
-    #[must_use]
-    pub(super) fn posts(&self) -> Arc<Vec<Arc<Post>>> {
-        self.all().0
-    }
-
-    /// The listeners there are now, and what those have counted that were taken down.
-    #[must_use]
-    pub(super) fn all(&self) -> (Arc<Vec<Arc<Post>>>, Arc<Departed>) {
-        let current = self.0.upgrade().map(|board| board.current.load_full());
-        let current = current.unwrap_or_default();
-        (Arc::clone(&current.posts), Arc::clone(&current.departed))
-    }
-}
 
 /// Starts the actor, fills `slot` with the door to it, and writes to `board`.
 pub(super) fn start(
@@ -314,11 +250,11 @@ impl Listeners {
                 error,
             })?;
             Ok(Arc::new(Post {
-                generation: self.board.0.generations.fetch_add(1, Relaxed) + 1,
+                generation: self.board.next_generation(),
                 fitting: ArcSwap::new(fitting),
                 silent: ArcSwap::default(),
                 sockets: ArcSwap::new(sockets),
-                paused: AtomicBool::new(self.board.0.held.load(Relaxed)),
+                paused: AtomicBool::new(self.board.holds()),
                 inherited,
                 mover: OnceLock::new(),
                 counters: (0..self.workers).map(|_| Arc::default()).collect(),
@@ -352,7 +288,7 @@ impl Handler<Edition> for Listeners {
     type Result = ();
 
     fn handle(&mut self, edition: Edition, _: &mut Context<Self>) {
-        let before = self.board.0.current.load_full();
+        let before = self.board.current();
         let (mut posts, mut gone) = (Vec::clone(&before.posts), Vec::new());
         // A question asked twice must not publish twice, nor take down what it has published.
         let new = |post: &Arc<Post>| edition.added.iter().any(|added| Arc::ptr_eq(added, post));
@@ -387,10 +323,7 @@ impl Handler<Edition> for Listeners {
             false => Arc::new(before.departed.with(&gone)),
         };
         let posts = Arc::new(posts);
-        self.board
-            .0
-            .current
-            .store(Arc::new(Current { posts, departed }));
+        self.board.store(Current { posts, departed });
     }
 }
 

@@ -1,19 +1,18 @@
 //! Listening sockets.
 
-use std::fs;
+mod unix;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Keeper;
 use crate::config::Address;
+use unix::SocketFile;
 
 /// Connections that may wait to be accepted; the system's `somaxconn` bounds it further.
 const BACKLOG: i32 = 4096;
@@ -73,12 +72,7 @@ impl Listening {
         // It is a property of the socket, and so the other process' too: it needs it as much.
         socket.set_nonblocking(true)?;
         let file = match (&address, file) {
-            (Address::Unix(path), Some((device, inode))) => Some(SocketFile {
-                path: path.clone(),
-                device,
-                inode,
-                owned: AtomicBool::new(false),
-            }),
+            (Address::Unix(path), Some(place)) => Some(SocketFile::of_another(path, place)),
             _ => None,
         };
         Ok(Self {
@@ -126,8 +120,7 @@ impl Listening {
     /// Device and inode of the file of a unix socket.
     #[must_use]
     pub fn file(&self) -> Option<(u64, u64)> {
-        let file = self.file.as_ref()?;
-        Some((file.device, file.inode))
+        self.file.as_ref().map(SocketFile::place)
     }
 
     /// Makes the file of a unix socket this process' own: it is removed with the socket.
@@ -142,7 +135,7 @@ impl Listening {
 
     fn set_owned(&self, owned: bool) {
         if let Some(file) = &self.file {
-            file.owned.store(owned, Ordering::Relaxed);
+            file.set_owned(owned);
         }
     }
 }
@@ -184,7 +177,7 @@ impl AsRawFd for Listening {
 pub fn bind(address: &Address, workers: usize) -> Result<Vec<Arc<Listening>>, BindError> {
     match address {
         Address::Tcp(address) => bind_tcp(*address, workers),
-        Address::Unix(path) => bind_unix(path).map(|one| {
+        Address::Unix(path) => bind_unix(path, None).map(|one| {
             let one = Arc::new(one);
             (0..workers).map(|_| one.clone()).collect()
         }),
@@ -201,9 +194,18 @@ pub fn bind(address: &Address, workers: usize) -> Result<Vec<Arc<Listening>>, Bi
 ///
 /// As [`bind`].
 pub fn bind_private(path: &Path) -> Result<Listening, BindError> {
-    bind_unix_as(path, Some(0o600)).map_err(|source| BindError {
+    bind_unix(path, Some(0o600)).map_err(|source| BindError {
         address: path.display().to_string(),
         source,
+    })
+}
+
+fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Listening> {
+    let (socket, file) = unix::bind(path, mode)?;
+    Ok(Listening {
+        socket,
+        address: Address::Unix(path.to_owned()),
+        file: Some(file),
     })
 }
 
@@ -246,114 +248,11 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Binds a name of its own beside `path` and renames it over: at every moment either the old
-/// socket or the new one is there.
-fn bind_unix(path: &Path) -> io::Result<Listening> {
-    bind_unix_as(path, None)
-}
-
-fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Listening> {
-    refuse_if_accepted_on(path)?;
-    let socket = unix_socket()?;
-    let fresh = Fresh::beside(path);
-    socket.bind(&SockAddr::unix(&fresh.0)?)?;
-    if let Some(mode) = mode {
-        // Before it listens: nobody has connected until then.
-        fs::set_permissions(&fresh.0, fs::Permissions::from_mode(mode))?;
-    }
-    socket.listen(BACKLOG)?;
-    let file = SocketFile::at(&fresh.0, path)?;
-    fs::rename(&fresh.0, path)?;
-    Ok(Listening {
-        socket,
-        address: Address::Unix(path.to_owned()),
-        file: Some(file),
-    })
-}
-
-fn unix_socket() -> io::Result<Socket> {
-    Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
-}
-
-/// Refuses a path at which somebody accepts, or which is something else than a socket.
-fn refuse_if_accepted_on(path: &Path) -> io::Result<()> {
-    let probe = unix_socket()?;
-    match probe.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            if fs::symlink_metadata(path)?.file_type().is_socket() {
-                Ok(())
-            } else {
-                Err(io::ErrorKind::AlreadyExists.into())
-            }
-        }
-        // A full queue is somebody's too.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(io::ErrorKind::AddrInUse.into())
-        }
-        Err(error) => Err(error),
-        Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
-    }
-}
-
-/// A file name that nobody else uses, removed unless it was renamed.
-struct Fresh(PathBuf);
-
-impl Fresh {
-    /// Short, since the name of a socket file is bounded by 108 bytes.
-    fn beside(path: &Path) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(path.with_file_name(format!(".{}-{number}", process::id())))
-    }
-}
-
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// The file of a unix socket that this process made.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    /// Whether it goes with this process' socket.
-    owned: AtomicBool,
-}
-
-impl SocketFile {
-    /// The file that is now at `now` and will be at `path`.
-    fn at(now: &Path, path: &Path) -> io::Result<Self> {
-        let metadata = fs::symlink_metadata(now)?;
-        Ok(Self {
-            path: path.to_owned(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            owned: AtomicBool::new(true),
-        })
-    }
-
-    fn is_ours(&self) -> bool {
-        let is_it = |found: fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
-        self.owned.load(Ordering::Relaxed) && fs::symlink_metadata(&self.path).is_ok_and(is_it)
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.is_ours() {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::TcpStream;
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixStream;
 
     use socket2::SockRef;
 
@@ -430,45 +329,5 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(bound);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_stale_socket_file_is_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.sock");
-        drop(UnixListener::bind(&path).unwrap());
-        let _bound = bind(&Address::Unix(path.clone()), 1).unwrap();
-        UnixStream::connect(&path).unwrap();
-    }
-
-    #[test]
-    fn a_socket_file_that_somebody_accepts_on_is_refused_and_left() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.sock");
-        let _other = UnixListener::bind(&path).unwrap();
-        let error = bind(&Address::Unix(path.clone()), 1).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        UnixStream::connect(&path).unwrap();
-    }
-
-    #[test]
-    fn a_file_that_is_no_socket_is_left_as_it_is() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("notes.txt");
-        fs::write(&path, "precious").unwrap();
-        let error = bind(&Address::Unix(path.clone()), 1).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-    }
-
-    #[test]
-    fn a_socket_file_that_another_put_there_is_not_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.sock");
-        let bound = bind(&Address::Unix(path.clone()), 1).unwrap();
-        fs::remove_file(&path).unwrap();
-        let _other = UnixListener::bind(&path).unwrap();
-        drop(bound);
-        UnixStream::connect(&path).unwrap();
     }
 }
