@@ -163,8 +163,8 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::SmallRng;
 
-    use super::super::host::tests::{configured, metadata, placed, rule};
-    use super::super::{Clue, Health, Reason};
+    use super::super::Clue;
+    use super::super::host::tests::{configured, ill, metadata, rule, zoned};
     use super::*;
 
     fn rng() -> SmallRng {
@@ -177,23 +177,6 @@ mod tests {
             subsets: Some(rule(&[&["zone"]], fallback)),
             ..config::Cluster::new("c", [])
         })
-    }
-
-    /// Ports 1 and 2 in zone a, 3 in zone b, 4 nowhere.
-    fn hosts(settings: &config::Cluster) -> HostSet {
-        HostSet::default()
-            .divided(settings.subsets.as_ref())
-            .with_hosts(&[
-                placed(1, &[("zone", "a")]),
-                placed(2, &[("zone", "a")]),
-                placed(3, &[("zone", "b"), ("spare", "yes")]),
-                placed(4, &[]),
-            ])
-    }
-
-    fn ill(hosts: &HostSet, port: u16) -> HostSet {
-        let address = configured(port, 1).address;
-        hosts.with_health(&address, Reason::FailedCheck, Health::Unhealthy)
     }
 
     fn wanting(pairs: &[(&str, &str)]) -> Clue {
@@ -227,7 +210,7 @@ mod tests {
         ];
         for balancer in every {
             let settings = cluster(balancer, Fallback::None);
-            let hosts = Arc::new(hosts(&settings));
+            let hosts = Arc::new(zoned(settings.subsets.as_ref()));
             let mut balances = Balances::new(settings, hosts, &mut rng());
             let of = |ports: &[&str]| {
                 let ports = ports.iter().map(|port| (*port).to_owned()).collect();
@@ -259,7 +242,7 @@ mod tests {
             (spare, fell(&["3"]), fell(&["3"])),
         ] {
             let settings = cluster(Balancer::Random, fallback);
-            let all = hosts(&settings);
+            let all = zoned(settings.subsets.as_ref());
             let ill = Arc::new(ill(&ill(&all, 1), 2));
             let mut balances = Balances::new(Arc::clone(&settings), Arc::new(all), &mut rng());
             let nowhere = wanting(&[("zone", "c")]);
@@ -274,7 +257,7 @@ mod tests {
     #[test]
     fn a_subset_keeps_its_turn_while_others_change() {
         let settings = cluster(Balancer::RoundRobin, Fallback::None);
-        let before = hosts(&settings);
+        let before = zoned(settings.subsets.as_ref());
         let after = Arc::new(ill(&before, 3));
         let clue = wanting(&[("zone", "a")]);
         let run = |changes: bool| {

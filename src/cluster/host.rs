@@ -166,6 +166,7 @@ impl fmt::Display for Host {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::cluster::HostSet;
     use crate::config::Fallback;
 
     /// `127.0.0.1:port` of some weight, as configured.
@@ -196,6 +197,22 @@ pub(super) mod tests {
             metadata: metadata(pairs),
             ..configured(port, 1)
         }
+    }
+
+    /// Ports 1 and 2 in zone a, 3 in zone b and spare, 4 nowhere; divided as `rule` says.
+    pub(in crate::cluster) fn zoned(rule: Option<&config::Subsets>) -> HostSet {
+        HostSet::default().divided(rule).with_hosts(&[
+            placed(1, &[("zone", "a")]),
+            placed(2, &[("zone", "a")]),
+            placed(3, &[("zone", "b"), ("spare", "yes")]),
+            placed(4, &[]),
+        ])
+    }
+
+    /// `hosts` when that of `port` has failed its check.
+    pub(in crate::cluster) fn ill(hosts: &HostSet, port: u16) -> HostSet {
+        let address = configured(port, 1).address;
+        hosts.with_health(&address, Reason::FailedCheck, Health::Unhealthy)
     }
 
     pub(in crate::cluster) fn host(port: u16, weight: u32) -> Host {

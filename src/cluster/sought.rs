@@ -152,26 +152,13 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::SmallRng;
 
-    use super::super::host::tests::{configured, metadata, placed, rule};
+    use super::super::host::tests::{ill, metadata, placed, rule, zoned};
     use super::super::{Ask, Balances, Clue, Nobody};
     use super::*;
     use crate::config::{self, Balancer};
 
-    /// Ports 1 and 2 in zone a, 3 in zone b and spare, 4 nowhere.
     fn hosts(fallback: Fallback) -> HostSet {
-        HostSet::default()
-            .divided(Some(&rule(&[&["zone"]], fallback)))
-            .with_hosts(&[
-                placed(1, &[("zone", "a")]),
-                placed(2, &[("zone", "a")]),
-                placed(3, &[("zone", "b"), ("spare", "yes")]),
-                placed(4, &[]),
-            ])
-    }
-
-    fn ill(hosts: &HostSet, port: u16) -> HostSet {
-        let address = configured(port, 1).address;
-        hosts.with_health(&address, Reason::FailedCheck, Health::Unhealthy)
+        zoned(Some(&rule(&[&["zone"]], fallback)))
     }
 
     fn told(hosts: &HostSet, asked: &[(&str, &str)]) -> (Taker, Option<Missed>, Vec<String>) {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::support::{Origin, address, cluster, listener, plan, soon, until};
-use crate::{Load, STANDING, all, alone, ids, still_served};
+use crate::{Load, all, alone, ids, stand, still_served};
 
 /// The answer to a request, to its end.
 async fn ask(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> std::io::Result<String> {
@@ -48,12 +48,7 @@ impl Scene {
         let proxy = proxy.run(plan(&[listener("app")], &[origins]));
         let proxy = proxy.await.unwrap();
         let to = address(&proxy, "app").await;
-        let mut standing = Vec::new();
-        for _ in 0..STANDING {
-            let mut stream = TcpStream::connect(to).await.unwrap();
-            assert!(still_served(&mut stream).await);
-            standing.push(stream);
-        }
+        let standing = stand(to).await;
         Self {
             proxy,
             door,
