@@ -47,6 +47,13 @@ pub(crate) enum What {
         /// What it said of its next request.
         unread: Vec<u8>,
     },
+    /// A connection of which it is not known yet what it speaks: nothing of it was read.
+    Untold {
+        /// Downstream's.
+        socket: OwnedFd,
+        /// For how long it was waited for.
+        waited: Duration,
+    },
     /// A connection between two frames of RPC, and what came of the next one.
     Rpc {
         /// Downstream's.

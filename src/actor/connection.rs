@@ -7,19 +7,21 @@ mod moves;
 mod reach;
 
 use std::cell::OnceCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant as Since;
 
 use crate::actor::connections::Progress;
 use crate::actor::parking::{Counted, Past};
 use crate::actor::setting::Setting;
 use crate::actor::spoken::Speaks;
 use crate::cluster::{Conduct, Ending};
-use crate::config::{self, NetworkFilter, RpcProtocol, Spoken};
+use crate::config::{self, NetworkFilter, Spoken};
 use crate::name::ClusterName;
 use crate::net::Stream;
 use crate::proxy::http::{self, Leave, Parting, Served, Stage};
@@ -46,6 +48,8 @@ pub(super) struct Connection {
 pub(super) enum Entry {
     /// It was just accepted.
     Accepted(Stream),
+    /// It was accepted by the predecessor, and nothing of it was read; for so long it was waited for.
+    Untold(Stream, Duration),
     /// It was parked, and its peer has spoken.
     Parked(Box<Leave>),
     /// It is between two frames of RPC, and has come from the predecessor.
@@ -78,10 +82,6 @@ impl Connection {
             far: None,
             permit: Some(permit),
         }
-    }
-
-    fn serve_first(&self, stream: Stream, ctx: &mut Context<Self>) {
-        self.serve(self.first(stream), Parting::Moves, ctx);
     }
 
     /// With what a connection begins that was just accepted.
@@ -120,29 +120,30 @@ impl Connection {
         );
     }
 
-    /// Finds out what the connection speaks, and serves that.
-    fn find_out(&self, stream: Stream, ctx: &mut Context<Self>) {
-        let setting = Rc::clone(&self.setting);
+    /// Finds out what the connection speaks that is waited for since then, and serves that.
+    fn find_out(&self, leave: Leave, parting: Parting, since: Since, ctx: &mut Context<Self>) {
+        let (setting, flow) = (Rc::clone(&self.setting), Rc::clone(&self.progress.flow));
         let found = async move {
-            let speaks = setting.find_out(&stream).await;
-            (stream, speaks)
+            let speaks = tokio::select! {
+                biased;
+                speaks = setting.find_out(&leave.stream, since) => speaks,
+                () = poll_fn(|cx| flow.bell.poll_call(cx)) => Speaks::Untold,
+            };
+            (leave, speaks)
         };
         ctx.spawn(
             found
                 .into_actor(self)
-                .map(|(stream, speaks), this, ctx| match speaks {
-                    Speaks::Known(Spoken::Http1) => this.serve_first(stream, ctx),
+                .map(move |(leave, speaks), this, ctx| match speaks {
+                    Speaks::Known(Spoken::Http1) => this.serve(leave, parting, ctx),
                     Speaks::Known(Spoken::Rpc(protocol)) => {
-                        this.serve_first_rpc(stream, protocol, ctx);
+                        this.serve_rpc(leave, parting, protocol.name(), ctx);
                     }
-                    Speaks::Other => this.open(stream, ctx),
+                    Speaks::Other => this.open(leave.stream, ctx),
                     Speaks::Nothing => ctx.stop(),
+                    Speaks::Untold => this.move_untold(leave, since, ctx),
                 }),
         );
-    }
-
-    fn serve_first_rpc(&self, stream: Stream, protocol: RpcProtocol, ctx: &mut Context<Self>) {
-        self.serve_rpc(self.first(stream), Parting::Moves, protocol.name(), ctx);
     }
 
     /// Serves requests that come and are answered in any order, until the connection is over or
@@ -327,8 +328,9 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let downstream = match self.entry.take() {
-            Some(Entry::Accepted(stream)) => stream,
+        let (downstream, waited) = match self.entry.take() {
+            Some(Entry::Accepted(stream)) => (stream, Duration::ZERO),
+            Some(Entry::Untold(stream, waited)) => (stream, waited),
             // Whatever its listener has become: it was promised to be served.
             Some(Entry::Parked(leave)) => return self.serve(*leave, Parting::Moves, ctx),
             Some(Entry::Rpc(leave, speaks)) => {
@@ -338,10 +340,16 @@ impl Actor for Connection {
             None => return,
         };
         match &self.setting.post.settings().filter {
-            NetworkFilter::Auto(_) => self.find_out(downstream, ctx),
+            NetworkFilter::Auto(_) => {
+                let since = Since::now().checked_sub(waited).unwrap_or_else(Since::now);
+                self.find_out(self.first(downstream), Parting::Moves, since, ctx);
+            }
             NetworkFilter::Close => ctx.stop(),
-            NetworkFilter::Proxy(_) => self.serve_first(downstream, ctx),
-            NetworkFilter::Rpc(rpc) => self.serve_first_rpc(downstream, rpc.protocol, ctx),
+            NetworkFilter::Proxy(_) => self.serve(self.first(downstream), Parting::Moves, ctx),
+            NetworkFilter::Rpc(rpc) => {
+                let speaks = rpc.protocol.name();
+                self.serve_rpc(self.first(downstream), Parting::Moves, speaks, ctx);
+            }
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use slog::Level;
+use tokio::time::Instant;
 
 use crate::actor::logger::Event;
 use crate::actor::setting::Setting;
@@ -22,11 +22,17 @@ pub(super) enum Speaks {
     Other,
     /// It ends.
     Nothing,
+    /// That is not known yet, and it is to move.
+    Untold,
 }
 
 impl Setting {
-    /// Finds out what a connection speaks; reads nothing of it.
-    pub(super) async fn find_out(&self, stream: &Stream) -> Speaks {
+    /// Finds out what a connection speaks that is waited for since then; reads nothing of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn find_out(&self, stream: &Stream, since: Instant) -> Speaks {
         let settings = self.post.settings();
         let NetworkFilter::Auto(auto) = &settings.filter else {
             return Speaks::Nothing;
@@ -35,8 +41,9 @@ impl Setting {
         let patience = Patience {
             budget: auto.budget,
         };
-        let silence = self.post.silent.load().of(destination, Instant::now());
+        let silence = self.post.silent.load().of(destination, now());
         let waits = Waits {
+            since,
             silent: match auto.fallback {
                 Some(_) => patience.for_silence(silence),
                 // Nobody else would speak to it.
@@ -70,11 +77,15 @@ impl Setting {
 
     fn expect_silence(&self, destination: Option<SocketAddr>) {
         let known = self.post.silent.load();
-        if let Some(next) = known.met(destination, Instant::now()) {
+        if let Some(next) = known.met(destination, now()) {
             // Two workers may learn at once, and one of them again.
             self.post.silent.store(Arc::new(next));
         }
     }
+}
+
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 /// Where a client wants to go, for what is learned of it; only where that is of use.

@@ -1,7 +1,7 @@
 //! How a connection that rests is called.
 
 use std::cell::{Cell, RefCell};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 /// Calls a connection that rests between two requests, and shows whether it does.
 ///
@@ -66,19 +66,20 @@ impl Bell {
         self.ring();
     }
 
-    /// Has a relay stop where it can go on in another process.
+    /// Has a relay, or a connection that has not told yet what it speaks, stop where it can go on in
+    /// another process.
     pub fn ring_to_move(&self) {
         self.moves.set(true);
         self.wake();
     }
 
-    /// The relay is called by `waker`; whether it is to stop.
-    pub(super) fn listen(&self, waker: &Waker) -> bool {
+    /// Waits until the connection is to stop, and go on in another process. It is told once.
+    pub fn poll_call(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.moves.take() {
-            return true;
+            return Poll::Ready(());
         }
-        self.remember(waker);
-        false
+        self.remember(cx.waker());
+        Poll::Pending
     }
 
     /// Whether the connection waits outside of its actor now.

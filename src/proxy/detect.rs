@@ -29,6 +29,8 @@ pub enum Told<T> {
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Waits {
+    /// Since when it is waited for.
+    pub since: Instant,
     /// To its first byte; `None` is for ever.
     pub silent: Option<Duration>,
     /// Until it is told what it speaks, once it has begun; `None` is for ever.
@@ -41,7 +43,6 @@ pub struct Waits {
 ///
 /// Nothing is lost when the future is dropped.
 pub async fn told<T: Copy>(stream: &Stream, candidates: &[(T, Rule)], waits: Waits) -> Told<T> {
-    let begin = Instant::now();
     let mut known = 0;
     loop {
         let look = look(stream, candidates, known);
@@ -50,7 +51,7 @@ pub async fn told<T: Copy>(stream: &Stream, candidates: &[(T, Rule)], waits: Wai
             _ => waits.begun,
         };
         let looked = match limit {
-            Some(limit) => timeout_at(begin + limit, look).await,
+            Some(limit) => timeout_at(waits.since + limit, look).await,
             None => Ok(look.await),
         };
         match looked {
@@ -102,8 +103,11 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn waits(silent: Duration, begun: Duration) -> Waits {
-        let (silent, begun) = (Some(silent), Some(begun));
-        Waits { silent, begun }
+        Waits {
+            since: Instant::now(),
+            silent: Some(silent),
+            begun: Some(begun),
+        }
     }
 
     async fn receive(stream: &Stream) -> Vec<u8> {
@@ -159,5 +163,31 @@ mod tests {
         assert_eq!(found, Told::Late(2));
         // It was looked at until nothing was left to tell, and is there all the same.
         assert_eq!(receive(&stream).await, b"PR");
+    }
+
+    #[tokio::test]
+    async fn who_was_waited_for_elsewhere_is_waited_for_no_longer() {
+        let (stream, _peer) = tcp().await;
+        tokio::time::pause();
+        let mut waits = waits(LONG, LONG);
+        waits.since -= LONG * 2 / 3;
+        let begin = Instant::now();
+        let found = told(&stream, &CANDIDATES, waits).await;
+        assert_eq!(found, Told::Late(0));
+        assert!(begin.elapsed() < LONG / 2);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_was_given_up_is_made_again() {
+        let (stream, mut peer) = tcp().await;
+        peer.write_all(b"GE").await.unwrap();
+        let found = told(&stream, &CANDIDATES, waits(LONG, SOON)).await;
+        assert_eq!(found, Told::Late(2));
+        // Nothing more has come, and it is still a beginning.
+        let found = told(&stream, &CANDIDATES, waits(SOON, SOON)).await;
+        assert_eq!(found, Told::Late(2));
+        peer.write_all(b"T").await.unwrap();
+        let found = told(&stream, &CANDIDATES, waits(LONG, LONG)).await;
+        assert_eq!(found, Told::Is("Http1"));
     }
 }

@@ -252,7 +252,7 @@ impl Future for Relay {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let this = self.get_mut();
-        if this.flow.bell.listen(cx.waker()) {
+        if this.flow.bell.poll_call(cx).is_ready() {
             return Poll::Ready(Ended {
                 by: Side::Downstream,
                 end: End::Called,

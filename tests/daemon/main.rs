@@ -14,6 +14,7 @@ mod life;
 mod load;
 mod logs;
 mod moves;
+mod moves_auto;
 mod moves_rpc;
 mod peers;
 mod protocols;

@@ -32,7 +32,7 @@ fn head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
 }
 
 /// An HTTP server that answers with the target it was asked for, and echoes once it is upgraded.
-fn origin() -> SocketAddr {
+pub(crate) fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -111,7 +111,7 @@ fn home(third: SocketAddr) -> (Home, [SocketAddr; 3]) {
     (Home::of(&document), [http, bytes, half])
 }
 
-fn connected(to: SocketAddr) -> TcpStream {
+pub(crate) fn connected(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).expect("it accepts");
     stream
         .set_read_timeout(Some(PATIENCE))
@@ -120,18 +120,22 @@ fn connected(to: SocketAddr) -> TcpStream {
 }
 
 /// A client that asks again and again over one connection.
-struct KeptAlive {
+pub(crate) struct KeptAlive {
     stream: BufReader<TcpStream>,
     asked: u32,
 }
 
 impl KeptAlive {
-    fn on(to: SocketAddr) -> Self {
-        let stream = BufReader::new(connected(to));
+    pub(crate) fn on(to: SocketAddr) -> Self {
+        Self::over(connected(to))
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        let stream = BufReader::new(stream);
         Self { stream, asked: 0 }
     }
 
-    fn ask(&mut self) {
+    pub(crate) fn ask(&mut self) {
         self.asked += 1;
         let target = format!("/{}", self.asked);
         self.send(&target);
@@ -144,7 +148,7 @@ impl KeptAlive {
         sent.expect("it takes a request");
     }
 
-    fn hear(&mut self, target: &str) {
+    pub(crate) fn hear(&mut self, target: &str) {
         let lines = head(&mut self.stream).expect("it answers");
         assert!(lines[0].contains("200"), "{lines:?}");
         let closes = |line: &String| line.eq_ignore_ascii_case("connection: close");
@@ -251,11 +255,7 @@ fn connections_of_every_kind_outlive_five_upgrades() {
         !counted.is_empty() && counted == expected,
         "what came after a half's end changed"
     );
-    let mut late = KeptAlive {
-        stream: BufReader::new(fresh),
-        asked: 0,
-    };
-    late.ask();
+    KeptAlive::over(fresh).ask();
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn request(id: u32) -> Vec<u8> {
 }
 
 /// A caller on one connection.
-struct Caller {
+pub(crate) struct Caller {
     stream: TcpStream,
     inbox: Inbox,
     asked: u32,
@@ -66,7 +66,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn on(to: SocketAddr) -> Self {
+    pub(crate) fn on(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).expect("it accepts");
         let patient = stream.set_read_timeout(Some(PATIENCE));
         patient.expect("it is a time");
@@ -79,7 +79,7 @@ impl Caller {
     }
 
     /// Sends a request, and of the one after it the first half.
-    fn send(&mut self) {
+    pub(crate) fn send(&mut self) {
         self.asked += 1;
         let mut next = request(self.asked + 1);
         let half = next.split_off(next.len() / 2);
@@ -95,7 +95,7 @@ impl Caller {
         frame.asker
     }
 
-    fn is_answered(&mut self) {
+    pub(crate) fn is_answered(&mut self) {
         assert_eq!(self.hears(Kind::Response).id, u64::from(self.asked));
     }
 }

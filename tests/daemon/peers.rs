@@ -28,7 +28,11 @@ pub(crate) struct Client(TcpStream);
 impl Client {
     /// Connects, and is served once.
     pub(crate) fn served(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(to)?;
+        Self::over(TcpStream::connect(to)?)
+    }
+
+    /// The same, once it is connected.
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut client = Self(stream);
         client.exchange()?;

@@ -15,7 +15,7 @@ use crate::load::{Origin, command};
 /// A listener with this `proxy` and a `tcp_proxy` behind it.
 ///
 /// Calls of a service go to the cluster `calls`, other requests to `pages`, the rest to `rest`.
-fn configuration(proxy: &Value, clusters: &[(&str, &str)]) -> Value {
+pub(crate) fn configuration(proxy: &Value, clusters: &[(&str, &str)]) -> Value {
     let to = |cluster: &str| json!({ "cluster_name": cluster });
     let service = json!({ "headers": [{ "name": "service", "value": ".*", "regex": true }] });
     let clusters = clusters.iter().map(|(name, host)| {
@@ -39,7 +39,7 @@ fn configuration(proxy: &Value, clusters: &[(&str, &str)]) -> Value {
     })
 }
 
-fn auto(timeout: &str) -> Value {
+pub(crate) fn auto(timeout: &str) -> Value {
     json!({ "downstream_protocol": "Auto", "router_config_name": "r",
             "fallback_for_unknown_protocol": true, "detection_timeout": timeout })
 }

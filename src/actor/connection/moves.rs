@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use super::{Connection, Entry, Far};
 use crate::actor::arrivals::{Pair, What};
@@ -13,6 +14,7 @@ use crate::actor::mover::{Leaving, Verdict};
 use crate::actor::setting::Setting;
 use crate::cluster::Ending;
 use crate::net::Stream;
+use crate::protocol::detect::Untold;
 use crate::protocol::handover::{self, Kind, Movable, Upstream};
 use crate::protocol::{http1, rpc};
 use crate::proxy::Relay;
@@ -61,6 +63,7 @@ impl Entry {
                 };
                 Self::Rpc(Box::new(leave), speaks)
             }
+            What::Untold { socket, waited } => Self::Untold(Stream::carried(socket)?, waited),
             What::Pair {
                 sockets: [downstream, upstream],
                 pair,
@@ -110,6 +113,18 @@ impl Connection {
             this.serve_rpc(leave, parting, speaks, ctx);
         };
         self.move_framed(leave, &rest, goes_on, ctx);
+    }
+
+    /// The same of one of which it is not known yet what it speaks, and that is waited for since then.
+    pub(super) fn move_untold(&self, leave: Leave, since: Instant, ctx: &mut Context<Self>) {
+        let waited = since.elapsed().as_millis();
+        let untold = Untold {
+            waited_millis: u64::try_from(waited).unwrap_or(u64::MAX),
+        };
+        let goes_on = move |this: &Self, leave, parting, ctx: &mut Context<Self>| {
+            this.find_out(leave, parting, since, ctx);
+        };
+        self.move_framed(leave, &untold, goes_on, ctx);
     }
 
     fn move_framed(

@@ -18,7 +18,6 @@ use crate::actor::mover::Next;
 use crate::actor::parking::Parked;
 use crate::actor::setting::Setting;
 use crate::actor::supervisor::{Group, Key};
-use crate::config::NetworkFilter;
 use crate::net::Stream;
 use crate::proxy::http::Leave;
 use crate::supervise::Exit;
@@ -144,9 +143,7 @@ impl Admitted {
 
     /// Wishes that they go on in the successor, or where that cannot be, that they end.
     pub(in crate::actor) fn part(&self) {
-        let filter = &self.post().settings().filter;
-        let can_move = !matches!(filter, NetworkFilter::Auto(_));
-        if self.post().mover().is_none() || !can_move {
+        if self.post().mover().is_none() {
             return self.say_goodbye();
         }
         self.setting.goodbye.wish_move();

@@ -11,7 +11,8 @@ use crate::actor::clusters::Shelf;
 use crate::actor::findings::Findings;
 use crate::actor::listeners::{Board, Post};
 use crate::cluster::{Ending, Lease, Work};
-use crate::config::NetworkFilter;
+use crate::config::{NetworkFilter, Spoken};
+use crate::protocol::detect::Untold;
 use crate::protocol::handover::{self, Carried, Framed, Kind, Movable};
 use crate::protocol::{http1, rpc};
 use crate::proxy::Packed;
@@ -75,10 +76,14 @@ impl Holdings {
         sockets: Vec<OwnedFd>,
     ) -> Result<What, String> {
         let is_tunnel = pair.is_tunnel;
-        match filter {
-            NetworkFilter::Proxy(_) if is_tunnel => {}
-            NetworkFilter::TcpProxy(_) if !is_tunnel => {}
-            _ => return Err(OTHER_KIND.to_owned()),
+        let goes_on = match filter {
+            _ if is_tunnel => serves(filter, Spoken::Http1),
+            NetworkFilter::Auto(auto) => auto.fallback.is_some(),
+            NetworkFilter::TcpProxy(_) => true,
+            _ => false,
+        };
+        if !goes_on {
+            return Err(OTHER_KIND.to_owned());
         }
         let sockets = sockets.try_into().map_err(|_| MISCOUNTED)?;
         let cluster = self.shelf.find(&pair.upstream.cluster.as_str().into());
@@ -123,25 +128,50 @@ fn framed_of(
     let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
     if let Some(rest) = http1::Rest::unpack(framed) {
         let rest = rest.map_err(|error| error.to_string())?;
-        return match filter {
-            NetworkFilter::Proxy(_) => Ok(What::Http1 {
+        return match serves(filter, Spoken::Http1) {
+            true => Ok(What::Http1 {
                 socket,
                 rest,
                 unread,
             }),
-            _ => Err(OTHER_KIND.to_owned()),
+            false => Err(OTHER_KIND.to_owned()),
         };
     }
     if let Some(rest) = rpc::Rest::unpack(framed) {
         let rest = rest.map_err(|error| error.to_string())?;
-        return match filter {
-            NetworkFilter::Rpc(proxy) if proxy.protocol.name() == rest.codec => Ok(What::Rpc {
+        let is_it = |one: &Spoken| {
+            matches!(one, Spoken::Rpc(_)) && one.name() == rest.codec && serves(filter, *one)
+        };
+        return match Spoken::ALL.into_iter().find(is_it) {
+            Some(one) => Ok(What::Rpc {
                 socket,
-                speaks: proxy.protocol.name(),
+                speaks: one.name(),
                 unread,
             }),
-            _ => Err(OTHER_KIND.to_owned()),
+            None => Err(OTHER_KIND.to_owned()),
+        };
+    }
+    if let Some(untold) = Untold::unpack(framed) {
+        let untold = untold.map_err(|error| error.to_string())?;
+        // Whatever the listener is: it is as if it had just been accepted.
+        return match filter {
+            NetworkFilter::Close => Err(OTHER_KIND.to_owned()),
+            _ if !unread.is_empty() => Err("bytes of it were read".to_owned()),
+            _ => Ok(What::Untold {
+                socket,
+                waited: Duration::from_millis(untold.waited_millis),
+            }),
         };
     }
     Err(format!("`{}` is no protocol known here", framed.protocol))
+}
+
+/// Whether a listener serves connections that speak this.
+fn serves(filter: &NetworkFilter, spoken: Spoken) -> bool {
+    match filter {
+        NetworkFilter::Auto(auto) => auto.spoken.contains(&spoken),
+        NetworkFilter::Proxy(_) => spoken == Spoken::Http1,
+        NetworkFilter::Rpc(rpc) => spoken == Spoken::Rpc(rpc.protocol),
+        NetworkFilter::Close | NetworkFilter::TcpProxy(_) => false,
+    }
 }

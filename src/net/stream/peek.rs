@@ -30,6 +30,14 @@ impl Stream {
     ) -> Poll<io::Result<Peeked>> {
         let fd = self.socket.as_raw_fd();
         let watch = self.watch()?;
+        // An earlier look has left them, and nobody will tell of them again.
+        if known == 0
+            && self.peeked.get()
+            && let Ok(bytes @ 1..) = recv(fd, buffer, MsgFlags::MSG_PEEK)
+        {
+            let ended = false;
+            return Poll::Ready(Ok(Peeked { bytes, ended }));
+        }
         loop {
             let mut guard = ready!(watch.poll_read_ready(cx))?;
             let ended = guard.ready().is_read_closed();

@@ -8,9 +8,11 @@ mod patience;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod untold;
 
 pub use patience::{Habits, Patience, Silence};
 pub use rules::{KNOWN, bolt, bolt_v2, dubbo, dubbo_thrift, http1, http2, tars};
+pub use untold::Untold;
 
 /// What a rule says of the first bytes of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
