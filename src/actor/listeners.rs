@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
@@ -207,6 +208,14 @@ pub(super) struct Edition {
     pub resumed: Vec<Arc<Post>>,
 }
 
+/// With what a listener begins.
+#[derive(Default)]
+struct Seat {
+    sockets: Sockets,
+    inherited: Option<usize>,
+    silent: Habits,
+}
+
 struct Listeners {
     board: Board,
     inherited: Inherited,
@@ -217,42 +226,59 @@ impl Listeners {
     /// Sockets for one listener: those of one that leaves the same address, or new ones.
     ///
     /// Listeners that trade an address in one change must not close it in between.
-    fn sockets(
+    fn seat(
         &self,
         wanted: &config::Listener,
         leaving: &mut Vec<Arc<Post>>,
-    ) -> Result<(Sockets, Option<usize>), net::BindError> {
+    ) -> Result<Seat, net::BindError> {
         if wanted.bind == Bind::Virtual {
-            return Ok((Arc::default(), None));
+            return Ok(Seat::default());
         }
         let claimed = self
             .inherited
             .borrow_mut()
             .claim(&wanted.name, &wanted.address);
-        if let Some(Claimed { place, sockets }) = claimed {
-            return Ok((Arc::new(sockets), place));
+        if let Some(Claimed {
+            place,
+            sockets,
+            silent,
+        }) = claimed
+        {
+            return Ok(Seat {
+                sockets: Arc::new(sockets),
+                inherited: place,
+                silent: Habits::told(silent, Instant::now()),
+            });
         }
         // Two that ask for any port have equal settings, and yet want two ports.
         let holds = |post: &Arc<Post>| post.local_address().as_ref() == Some(&wanted.address);
-        match leaving.iter().position(holds) {
-            Some(at) => Ok((leaving.swap_remove(at).sockets.load_full(), None)),
-            None => Ok((Arc::new(net::bind(&wanted.address, self.workers)?), None)),
-        }
+        let sockets = match leaving.iter().position(holds) {
+            Some(at) => leaving.swap_remove(at).sockets.load_full(),
+            None => Arc::new(net::bind(&wanted.address, self.workers)?),
+        };
+        Ok(Seat {
+            sockets,
+            ..Seat::default()
+        })
     }
 
     fn bind(&self, BindAll { wanted, leaving }: BindAll) -> Result<Vec<Arc<Post>>, BindError> {
         let mut posts = Vec::clone(&self.board.posts());
         posts.retain(|post| leaving.contains(&post.settings().name));
         let post = |fitting: Arc<Fitting>| {
-            let sockets = self.sockets(&fitting.listener, &mut posts);
-            let (sockets, inherited) = sockets.map_err(|error| BindError::Address {
+            let seat = self.seat(&fitting.listener, &mut posts);
+            let Seat {
+                sockets,
+                inherited,
+                silent,
+            } = seat.map_err(|error| BindError::Address {
                 name: fitting.listener.name.clone(),
                 error,
             })?;
             Ok(Arc::new(Post {
                 generation: self.board.next_generation(),
                 fitting: ArcSwap::new(fitting),
-                silent: ArcSwap::default(),
+                silent: ArcSwap::from_pointee(silent),
                 sockets: ArcSwap::new(sockets),
                 paused: AtomicBool::new(self.board.holds()),
                 inherited,

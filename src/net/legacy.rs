@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Given, Keeper, Listening};
 use crate::config::Address;
@@ -17,6 +18,7 @@ struct Set {
     name: ListenerName,
     origin: Origin,
     sockets: Vec<Arc<Listening>>,
+    silent: Vec<(SocketAddr, Duration)>,
 }
 
 /// Where sockets come from.
@@ -71,6 +73,8 @@ pub struct Claimed {
     pub place: Option<usize>,
     /// Its sockets.
     pub sockets: Vec<Arc<Listening>>,
+    /// To where its clients were silent at first, and how long ago.
+    pub silent: Vec<(SocketAddr, Duration)>,
 }
 
 impl Legacy {
@@ -96,10 +100,13 @@ impl Legacy {
                 adopted.map(Arc::new)
             };
             let sockets = descriptors.by_ref().take(offer.sockets).map(adopt);
+            let silent = offer.silent.iter();
+            let silent = silent.map(|&(place, ago)| (place, Duration::from_millis(ago)));
             sets.push(Some(Set {
                 name: offer.name.as_str().into(),
                 origin: Origin::Predecessor(address(&offer.configured)),
                 sockets: sockets.collect::<io::Result<_>>()?,
+                silent: silent.collect(),
             }));
         }
         Ok(Self { sets })
@@ -139,6 +146,7 @@ impl Legacy {
                 name: name.clone(),
                 origin,
                 sockets: vec![Arc::new(socket)],
+                silent: Vec::new(),
             })),
         }
     }
@@ -155,6 +163,7 @@ impl Legacy {
         Some(Claimed {
             place: matches!(set.origin, Origin::Predecessor(_)).then_some(place),
             sockets: set.sockets,
+            silent: set.silent,
         })
     }
 
@@ -217,6 +226,7 @@ mod tests {
             place: place(bound[0].address()),
             sockets: bound.len(),
             file: None,
+            silent: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, PATIENCE, Process};
 use crate::load::{Origin, command};
+use crate::upgrade::{running, starting};
 
 /// A listener with this `proxy` and a `tcp_proxy` behind it.
 ///
@@ -89,7 +90,7 @@ fn greeted(place: SocketAddr) -> Duration {
 }
 
 #[test]
-fn where_servers_speak_first_only_the_first_client_waits() {
+fn where_servers_speak_first_only_the_first_client_waits_of_two_processes() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let host = server.local_addr().expect("it is bound").to_string();
     thread::spawn(move || {
@@ -100,13 +101,19 @@ fn where_servers_speak_first_only_the_first_client_waits() {
     });
     let hosts = ["pages", "calls", "rest"].map(|name| (name, &*host));
     let home = Home::of(&configuration(&auto("3s"), &hosts));
-    let process = home.started();
+    let mut process = starting(&home, &[]);
+    process.is_running();
+    let place = process.address();
 
-    let first = greeted(process.address());
+    let first = greeted(place);
     assert!(first >= Duration::from_secs(3), "{first:?}");
-    let second = greeted(process.address());
+    let second = greeted(place);
     assert!(second < Duration::from_secs(3), "{second:?}");
-    ends(process);
+    let successor = running(&home);
+    assert_eq!(process.code(), Some(0));
+    let third = greeted(place);
+    assert!(third < Duration::from_secs(3), "{third:?}");
+    ends(successor);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What workers and upgrades are given of the house, and what it is given by a predecessor.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::house::House;
 use crate::actor::clusters;
@@ -11,6 +13,9 @@ use crate::actor::worker::Orders;
 use crate::net::place;
 use crate::protocol::handover::{ListenerOffer, Shown};
 use crate::upstream::Neighbours;
+
+/// Addresses of silent clients that are told of each listener, so that an offer stays small.
+const MOST_SILENT: usize = 64;
 
 impl House {
     /// What every worker is made from.
@@ -79,5 +84,14 @@ pub(super) fn listener(post: &Arc<Post>) -> ListenerOffer {
         place: place(address.as_ref().unwrap_or(&settings.address)),
         sockets: sockets.len(),
         file: sockets.first().and_then(|socket| socket.file()),
+        silent: silent(post),
     }
+}
+
+/// To where clients of a listener are known to be silent at first.
+fn silent(post: &Post) -> Vec<(SocketAddr, u64)> {
+    let latest = post.silent.load().latest(MOST_SILENT, Instant::now());
+    let millis = |ago: Duration| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+    let told = latest.into_iter().map(|(place, ago)| (place, millis(ago)));
+    told.collect()
 }

@@ -344,6 +344,7 @@ fn door(socket: &Listening) -> ListenerOffer {
         place: place(socket.address()),
         sockets: 1,
         file: socket.file(),
+        silent: Vec::new(),
     }
 }
 

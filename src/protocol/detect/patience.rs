@@ -52,6 +52,25 @@ impl Habits {
     /// forgotten.
     const MOST: usize = 1024;
 
+    /// Those of them that are kept, the latest first, and how long ago that was: at most so many.
+    #[must_use]
+    pub fn latest(&self, most: usize, now: Instant) -> Vec<(SocketAddr, Duration)> {
+        let ago = |met: &Instant| now.saturating_duration_since(*met);
+        let all = self.0.iter().map(|(place, met)| (*place, ago(met)));
+        let mut all: Vec<_> = all.filter(|(_, ago)| *ago < Self::KEPT).collect();
+        all.sort_unstable_by_key(|(_, ago)| *ago);
+        all.truncate(most);
+        all
+    }
+
+    /// What somebody else has met, and how long ago.
+    #[must_use]
+    pub fn told(met: impl IntoIterator<Item = (SocketAddr, Duration)>, now: Instant) -> Self {
+        let met = met.into_iter().take(Self::MOST);
+        let at = |(place, ago)| Some((place, now.checked_sub(ago)?));
+        Self(met.filter_map(at).collect())
+    }
+
     /// What to expect of clients of `destination`.
     #[must_use]
     pub fn of(&self, destination: Option<SocketAddr>, now: Instant) -> Silence {

@@ -131,6 +131,33 @@ fn a_bounded_number_of_destinations_is_known() {
     assert_eq!(next.of(place(1), later), Silence::Unexpected);
 }
 
+#[test]
+fn what_was_met_lately_may_be_told_to_another_and_is_kept_no_longer_there() {
+    let (now, mut known) = (Instant::now(), Habits::default());
+    let place = |port: u16| std::net::SocketAddr::from(([10, 0, 0, 1], port));
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    for port in 1..=4 {
+        let at = now + minutes(port.into());
+        known = known.met(Some(place(port)), at).unwrap();
+    }
+    let later = now + minutes(11) + Duration::from_secs(1);
+
+    let told = known.latest(2, later);
+
+    assert_eq!(
+        told.iter().map(|one| one.0).collect::<Vec<_>>(),
+        [place(4), place(3)]
+    );
+    assert_eq!(known.latest(9, later).len(), 3, "the first is forgotten");
+    let next = Habits::told(told, later);
+    assert_eq!(next.of(Some(place(4)), later), Silence::Expected);
+    assert_eq!(next.of(Some(place(2)), later), Silence::Unexpected);
+    assert_eq!(
+        next.of(Some(place(4)), later + minutes(3)),
+        Silence::Unexpected
+    );
+}
+
 proptest! {
     #[test]
     fn more_bytes_never_turn_an_answer(

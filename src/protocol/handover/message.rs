@@ -138,6 +138,9 @@ pub struct ListenerOffer {
     pub sockets: usize,
     /// Device and inode of the file of a unix socket.
     pub file: Option<(u64, u64)>,
+    /// To where clients were silent at first, and how many milliseconds ago.
+    #[serde(default)]
+    pub silent: Vec<(SocketAddr, u64)>,
 }
 
 /// A socket address of either family.

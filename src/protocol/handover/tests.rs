@@ -72,6 +72,7 @@ fn message() -> impl Strategy<Value = Message> {
                 place,
                 sockets,
                 file: None,
+                silent: vec![],
             }];
             Message::Offer(Box::new(Offer {
                 listeners,
