@@ -47,9 +47,12 @@ struct Kept {
     keeper: RefCell<Option<Waker>>,
 }
 
-/// By [`identity`] of the host. A queue that is not empty keeps its host alive, so no other host
-/// comes to have the same key; an empty one is anyone's.
-type Idle = HashMap<usize, VecDeque<Waiting>, foldhash::fast::RandomState>;
+/// By [`identity`] of the host, and what is spoken. A queue that is not empty keeps its host alive,
+/// so no other host comes to have the same key; an empty one is anyone's.
+type Idle = HashMap<(usize, Speech), VecDeque<Waiting>, foldhash::fast::RandomState>;
+
+/// The name of the protocol that a connection speaks: no two share a connection.
+pub type Speech = &'static str;
 
 #[derive(Debug)]
 struct Waiting {
@@ -67,15 +70,15 @@ impl Waiting {
 }
 
 impl Pools {
-    /// The idle connection to `host` that was used last; `None` when there is none.
+    /// The idle connection to `host` that speaks this and was used last; `None` when there is none.
     ///
     /// Connections that the peer has closed meanwhile, or has written to unasked, are closed on
     /// the way. It may close any other in this very moment, so a first request that gets no answer
     /// at all is no failure of the host.
     #[must_use]
-    pub fn take(&self, host: &Host) -> Option<Pooled> {
+    pub fn take(&self, host: &Host, speaks: Speech) -> Option<Pooled> {
         let mut idle = self.0.idle.borrow_mut();
-        let queue = idle.get_mut(&identity(host))?;
+        let queue = idle.get_mut(&(identity(host), speaks))?;
         while let Some(Waiting { mut connection, .. }) = queue.pop_back() {
             self.counted(|count| count - 1);
             if connection.still_quiet() {
@@ -85,7 +88,7 @@ impl Pools {
         None
     }
 
-    /// Opens a connection to `host`.
+    /// Opens a connection to `host`, for this protocol.
     ///
     /// When the cluster has no room for one more, an idle connection to another of its hosts makes
     /// room: one of this worker, or else one of its [neighbours](Self::join).
@@ -101,6 +104,7 @@ impl Pools {
     pub async fn connect(
         &self,
         host: &Arc<Host>,
+        speaks: Speech,
         settings: &config::Cluster,
         limits: &Arc<Limits>,
     ) -> Result<Pooled, PoolError> {
@@ -124,6 +128,7 @@ impl Pools {
             stream,
             lease,
             permit,
+            speaks,
             id: next_id(),
             served: 0,
         })
@@ -140,7 +145,8 @@ impl Pools {
         }
         let expires = now.checked_add(idle_timeout.unwrap_or(IDLE_TIMEOUT));
         let mut idle = self.0.idle.borrow_mut();
-        let queue = idle.entry(identity(connection.host())).or_default();
+        let key = (identity(connection.host()), connection.speaks);
+        let queue = idle.entry(key).or_default();
         if queue.len() == MOST_IDLE {
             queue.pop_front();
         } else {
@@ -305,6 +311,7 @@ pub struct Pooled {
     stream: Stream,
     lease: Lease,
     permit: Permit,
+    speaks: Speech,
     id: u64,
     served: u64,
 }

@@ -19,8 +19,9 @@ use crate::cluster::{self, Host, Lease, Permit};
 use crate::protocol::rpc::{Asker, Codec, Flaw, Kind, Message};
 use crate::streams::{Answered, Keepalive, Rhythm, Step, Streams};
 
-use super::ConnectError;
 use super::outbox::Outbox;
+use super::outcome::{Answer, End, Ending, Sent, Told};
+use super::pool::identity;
 
 /// A connection to a host that many requests share. A clone is the same connection.
 #[derive(Clone)]
@@ -31,7 +32,8 @@ pub(super) struct Shared {
     /// The longest frame that is read.
     pub(super) most: usize,
     pub(super) lease: Lease,
-    _permit: Permit,
+    /// Until it has ended.
+    permit: Cell<Option<Permit>>,
     id: u64,
     streams: RefCell<Streams<Awaits>>,
     pub(super) out: RefCell<Outbox>,
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     /// How long that may last; `None` is for ever.
     idle_timeout: Cell<Option<Duration>>,
     driver: RefCell<Option<Waker>>,
+    /// Whose own it is; woken when it is over, or is going to be.
+    owner: RefCell<Option<Waker>>,
     /// Those who wait for room in `out`.
     waiting: RefCell<Vec<Waker>>,
     /// How it is counted when it has gone.
@@ -64,6 +68,19 @@ pub(super) enum State {
     Ended,
 }
 
+/// How a connection stands to the one whose own it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It takes requests, or is being opened.
+    Serves,
+    /// It takes no more.
+    Leaves,
+    /// It is over.
+    Over,
+    /// It was never open.
+    Unopened,
+}
+
 /// What waits for an answer.
 enum Awaits {
     Request {
@@ -72,69 +89,6 @@ enum Awaits {
         start: u64,
     },
     Heartbeat,
-}
-
-/// What becomes of a request.
-#[derive(Debug)]
-pub enum Answer {
-    /// Its response.
-    Response(Message),
-    /// Its time is over.
-    TimedOut,
-    /// The connection has ended first.
-    Ended(Ending),
-}
-
-/// The end of a connection, as one of its requests sees it.
-#[derive(Clone, Debug)]
-pub struct Ending {
-    /// Why it ended.
-    pub why: End,
-    /// Whether the peer may have seen the request.
-    pub sent: Sent,
-    /// Whether this request is the first that hears of it: one end is one failure of the host.
-    pub told: Told,
-}
-
-/// Whether the peer may have seen a request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sent {
-    /// No byte of it was written.
-    Nothing,
-    /// Some were.
-    Something,
-}
-
-/// Who hears of an end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Told {
-    /// The first.
-    First,
-    /// One of the others.
-    Later,
-}
-
-/// Why a connection has ended.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum End {
-    /// The peer closed it.
-    #[error("it closed the connection")]
-    Closed,
-    /// The peer, or we, had no use for it any more.
-    #[error("the connection had been said goodbye to")]
-    Left,
-    /// What came is no frame, or none that a host sends.
-    #[error("what it sent is no frame: {0}")]
-    Malformed(Flaw),
-    /// It was reset.
-    #[error("it reset the connection")]
-    Reset,
-    /// It did not answer heartbeats.
-    #[error("it answered no heartbeat")]
-    Silent,
-    /// It was never opened.
-    #[error("{0}")]
-    Unreached(Rc<ConnectError>),
 }
 
 impl Trunk {
@@ -150,7 +104,7 @@ impl Trunk {
             codec,
             most,
             lease,
-            _permit: permit,
+            permit: Cell::new(Some(permit)),
             id,
             streams: RefCell::new(Streams::new(codec.last_id())),
             out: RefCell::default(),
@@ -160,6 +114,7 @@ impl Trunk {
             idle_since: Cell::new(now),
             idle_timeout: Cell::new(None),
             driver: RefCell::default(),
+            owner: RefCell::default(),
             waiting: RefCell::default(),
             ending: Cell::default(),
         }))
@@ -175,6 +130,12 @@ impl Trunk {
     #[must_use]
     pub fn host(&self) -> &Host {
         self.0.lease.host()
+    }
+
+    /// Whether it leads there, in whatever snapshot the host is.
+    #[must_use]
+    pub fn is_to(&self, host: &Host) -> bool {
+        identity(self.host()) == identity(host)
     }
 
     /// Whether it takes new requests.
@@ -238,6 +199,23 @@ impl Trunk {
         self.wake();
     }
 
+    /// How it stands; whoever asks hears of it when that changes.
+    pub fn poll_standing(&self, cx: &Context<'_>) -> Standing {
+        let standing = match self.0.state.get() {
+            State::Opening | State::Open => Standing::Serves,
+            State::Leaving => Standing::Leaves,
+            State::Ended if self.0.ending.get() == cluster::Ending::Unopened => Standing::Unopened,
+            State::Ended => Standing::Over,
+        };
+        remember(&self.0.owner, cx);
+        standing
+    }
+
+    /// Ends it, whatever is under way.
+    pub fn close(&self) {
+        self.call_off(End::Left);
+    }
+
     /// Wishes its end.
     pub(super) fn call_off(&self, why: End) {
         self.0.called_off.replace(Some(why));
@@ -251,13 +229,7 @@ impl Trunk {
     }
 
     pub(super) fn is_driven_by(&self, cx: &Context<'_>) {
-        let mut driver = self.0.driver.borrow_mut();
-        if !driver
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            *driver = Some(cx.waker().clone());
-        }
+        remember(&self.0.driver, cx);
     }
 
     pub(super) fn state(&self) -> State {
@@ -335,6 +307,7 @@ impl Trunk {
         if self.takes_requests() {
             self.0.state.set(State::Leaving);
             self.wake_waiting();
+            self.wake_owner();
         }
     }
 
@@ -379,6 +352,7 @@ impl Trunk {
         if self.0.state.replace(State::Ended) == State::Ended {
             return;
         }
+        self.0.permit.take();
         let sent = self.0.out.borrow().sent();
         let mut told = Told::First;
         let all = self.0.streams.borrow_mut().close_all();
@@ -397,6 +371,13 @@ impl Trunk {
             let _ = to.send(Answer::Ended(ending));
         }
         self.wake_waiting();
+        self.wake_owner();
+    }
+
+    fn wake_owner(&self) {
+        if let Some(owner) = &*self.0.owner.borrow() {
+            owner.wake_by_ref();
+        }
     }
 
     pub(super) fn wake_waiting(&self) {
@@ -409,6 +390,14 @@ impl Trunk {
             let now = tokio::time::Instant::now();
             self.0.idle_since.set(now.into_std());
         }
+    }
+}
+
+fn remember(whom: &RefCell<Option<Waker>>, cx: &Context<'_>) {
+    let mut known = whom.borrow_mut();
+    let is_known = known.as_ref().is_some_and(|one| one.will_wake(cx.waker()));
+    if !is_known {
+        *known = Some(cx.waker().clone());
     }
 }
 

@@ -11,17 +11,18 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-use crate::cluster::{Ending, Host, Lease, Limits, Work};
+use crate::cluster::{Ending, Host, Lease, Limits, Permit, Work};
 use crate::config;
 use crate::net::{Stream, with_scratch};
 use crate::protocol::rpc::{Codec, Inbox};
 
+use super::outcome::End;
 use super::pool::{identity, next_id};
-use super::trunk::{End, State, Trunk};
+use super::trunk::{State, Trunk};
 use super::{Book, ConnectError, connect};
 
 /// How often a connection is read before others get their turn.
-const READS: usize = 4;
+pub(super) const READS: usize = 4;
 
 /// More connections to a host than these are MOSN's word for one.
 const TOO_MANY: u64 = 65_535;
@@ -37,8 +38,8 @@ struct All {
     /// Those that take requests, or did when they were last looked for; by place among those of
     /// their host.
     open: HashMap<Key, Vec<Option<Trunk>>, foldhash::fast::RandomState>,
-    /// Those that take no more.
-    leaving: Vec<Trunk>,
+    /// Those that take no more, and those that are one downstream connection's own.
+    apart: Vec<Trunk>,
 }
 
 /// A host is told by its [`identity`]; a connection to it keeps it alive.
@@ -72,11 +73,7 @@ impl Trunks {
         };
         let place = usize::try_from(turn % places).unwrap_or(0);
         let mut all = self.0.borrow_mut();
-        let All {
-            book,
-            open,
-            leaving,
-        } = &mut *all;
+        let All { book, open, apart } = &mut *all;
         let row = open
             .entry((identity(host), spoken.codec.name()))
             .or_default();
@@ -88,22 +85,28 @@ impl Trunks {
         {
             return (trunk.clone(), None);
         }
-        leaving.extend(row[place].take());
+        apart.extend(row[place].take());
         let permit = limits
             .connection(None)
             .expect("without a limit there is always room");
-        let trunk = Trunk::new(
-            spoken.codec,
-            spoken.most,
-            Lease::new(Arc::clone(host), Work::Connection),
-            permit,
-            next_id(),
-            now(),
-        );
+        let (trunk, driver) = begin(host, settings, permit, spoken, book);
         row[place] = Some(trunk.clone());
-        let book = book.get_or_insert_default().clone();
-        let driver = Box::pin(drive(trunk.clone(), Arc::clone(settings), book));
         (trunk, Some(driver))
+    }
+
+    /// A new connection to `host`, which nobody else comes to share.
+    pub fn own(
+        &self,
+        host: &Arc<Host>,
+        settings: &Arc<config::Cluster>,
+        permit: Permit,
+        spoken: Spoken,
+    ) -> (Trunk, Driver) {
+        let mut all = self.0.borrow_mut();
+        let All { book, apart, .. } = &mut *all;
+        let (trunk, driver) = begin(host, settings, permit, spoken, book);
+        apart.push(trunk.clone());
+        (trunk, driver)
     }
 
     /// A second has passed: peers that say nothing are asked whether they are there, and what is of
@@ -111,17 +114,17 @@ impl Trunks {
     pub fn sweep(&self) {
         let now = now();
         let mut all = self.0.borrow_mut();
-        let All { open, leaving, .. } = &mut *all;
+        let All { open, apart, .. } = &mut *all;
         open.retain(|_, row| {
             for place in &mut *row {
                 if place.as_ref().is_some_and(|one| !one.takes_requests()) {
-                    leaving.extend(place.take());
+                    apart.extend(place.take());
                 }
             }
             row.iter().any(Option::is_some)
         });
-        leaving.retain(|one| one.state() != State::Ended);
-        for one in open.values().flatten().flatten().chain(&*leaving) {
+        apart.retain(|one| one.state() != State::Ended);
+        for one in open.values().flatten().flatten().chain(&*apart) {
             look_at(one, now);
         }
     }
@@ -132,7 +135,7 @@ impl Trunks {
         let all = self.0.borrow();
         let open = all.open.values().flatten().flatten();
         let is_there = |one: &&Trunk| one.state() != State::Ended;
-        open.chain(&all.leaving).filter(is_there).count()
+        open.chain(&all.apart).filter(is_there).count()
     }
 
     /// Whether there is none.
@@ -149,6 +152,26 @@ pub struct Spoken {
     pub codec: &'static dyn Codec,
     /// The longest frame that is read.
     pub most: usize,
+}
+
+fn begin(
+    host: &Arc<Host>,
+    settings: &Arc<config::Cluster>,
+    permit: Permit,
+    spoken: Spoken,
+    book: &mut Option<Book>,
+) -> (Trunk, Driver) {
+    let trunk = Trunk::new(
+        spoken.codec,
+        spoken.most,
+        Lease::new(Arc::clone(host), Work::Connection),
+        permit,
+        next_id(),
+        now(),
+    );
+    let book = book.get_or_insert_default().clone();
+    let driver = Box::pin(drive(trunk.clone(), Arc::clone(settings), book));
+    (trunk, driver)
 }
 
 fn look_at(trunk: &Trunk, now: Instant) {

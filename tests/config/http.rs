@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use banyan::config::{
     Access, AccessFormat, Causes, Connect, Deadlines, Goaway, HttpProxy, Known, Limits,
-    MetadataWhen, NetworkFilter, Piece, RpcProtocol, RpcProxy, Spoken, StreamFilter, Target,
-    TcpProxy, Variable,
+    MetadataWhen, NetworkFilter, Piece, PoolMode, RpcProtocol, RpcProxy, Spoken, StreamFilter,
+    Target, TcpProxy, Variable,
 };
 
 use crate::routes::{plan, with_server};
@@ -142,6 +142,15 @@ fn bolt_is_spoken_by_each_of_its_names() {
     ] {
         let rpc = rpc(&config);
         assert_eq!((rpc.goaway, rpc.frame_bytes), (Goaway::Said, 4096));
+    }
+    for (word, mode) in [
+        ("multiplex", PoolMode::Multiplex),
+        ("ping-pong", PoolMode::PingPong),
+        ("bound", PoolMode::Bound),
+    ] {
+        let config =
+            format!(r#""downstream_protocol": "bolt", "extend_config": {{"pool_mode": "{word}"}}"#);
+        assert_eq!(rpc(&config).pool_mode, mode);
     }
 }
 

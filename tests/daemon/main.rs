@@ -20,6 +20,7 @@ mod peers;
 mod protocols;
 mod refused;
 mod report;
+mod rpc;
 mod stale;
 mod systemd;
 mod upgrade;

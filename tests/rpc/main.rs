@@ -5,6 +5,7 @@ mod answering;
 mod crowd;
 mod failing;
 mod leaving;
+mod modes;
 mod peers;
 mod refusing;
 mod site;

@@ -56,6 +56,12 @@ impl Site {
         self
     }
 
+    /// Says who shares a connection to a host.
+    pub(crate) fn pool_mode(mut self, mode: &str) -> Self {
+        self.proxy["extend_config"]["pool_mode"] = json!(mode);
+        self
+    }
+
     /// Sets a key of the listener.
     pub(crate) fn listener(mut self, key: &str, value: Value) -> Self {
         self.listener[key] = value;

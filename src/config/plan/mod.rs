@@ -51,7 +51,7 @@ pub use router::{
     Redirect, RetryOn, RetryPolicy, Route, Router, Share, Template, TextMatch, VariableMatch,
     VirtualHost,
 };
-pub use rpc::{Goaway, RpcProtocol, RpcProxy};
+pub use rpc::{Goaway, PoolMode, RpcProtocol, RpcProxy};
 pub use variable::{Known, Variable};
 
 /// Everything that a running proxy is to be.

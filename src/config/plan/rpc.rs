@@ -13,6 +13,8 @@ pub struct RpcProxy {
     pub frame_bytes: usize,
     /// Whether clients are told that a connection is about to end (`enable_bolt_goaway`).
     pub goaway: Goaway,
+    /// Who shares a connection to a host (`pool_mode`). A change holds for the next request.
+    pub pool_mode: PoolMode,
 }
 
 impl RpcProxy {
@@ -27,6 +29,7 @@ impl RpcProxy {
             target,
             frame_bytes: Self::FRAME_BYTES,
             goaway: Goaway::default(),
+            pool_mode: PoolMode::default(),
         }
     }
 }
@@ -49,6 +52,27 @@ impl RpcProtocol {
             Self::BoltV2 => "boltv2",
         }
     }
+}
+
+/// Who shares a connection to a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolMode {
+    /// All requests, at once (MOSN's `Multiplex`).
+    #[default]
+    Multiplex,
+    /// One request after another (MOSN's `PingPong`).
+    PingPong,
+    /// The requests of one downstream connection, at once (MOSN's `TCP`).
+    Bound,
+}
+
+impl PoolMode {
+    /// All of them, as a configuration writes them.
+    pub(in crate::config) const WORDS: [(&str, Self); 3] = [
+        ("multiplex", Self::Multiplex),
+        ("ping-pong", Self::PingPong),
+        ("bound", Self::Bound),
+    ];
 }
 
 /// Whether clients are told that a connection is about to end.

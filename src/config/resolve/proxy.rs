@@ -5,7 +5,7 @@ use super::protocols::{Protocols, Way};
 use super::text::not_looked_at;
 use crate::config::diagnostics::{Code, Severity};
 use crate::config::plan::{
-    AutoProxy, Causes, Connect, Deadlines, Goaway, HttpLimits, HttpProxy, NetworkFilter,
+    AutoProxy, Causes, Connect, Deadlines, Goaway, HttpLimits, HttpProxy, NetworkFilter, PoolMode,
     RpcProtocol, RpcProxy, Spoken, Target,
 };
 use crate::config::raw::{self, Cursor, keys, nearest};
@@ -100,7 +100,7 @@ fn rpc(
     at: Option<Cursor<'_>>,
     scope: &mut Scope<'_>,
 ) -> RpcProxy {
-    read(at, &keys::RPC, scope, |at, _| {
+    read(at, &keys::RPC, scope, |at, scope| {
         let frame = at.and_then(|at| at.integer("max_frame_size"));
         let frame = frame.and_then(|(size, _)| usize::try_from(size).ok());
         let goaway = at.and_then(|at| at.switch("enable_bolt_goaway"));
@@ -110,9 +110,29 @@ fn rpc(
                 Some(true) => Goaway::Said,
                 Some(false) | None => Goaway::Unsaid,
             },
+            pool_mode: at.map_or_else(PoolMode::default, |at| pool_mode(at, scope)),
             ..RpcProxy::new(protocol, target)
         }
     })
+}
+
+fn pool_mode(at: &Cursor<'_>, scope: &mut Scope<'_>) -> PoolMode {
+    let Some((text, at)) = at.text("pool_mode") else {
+        return PoolMode::default();
+    };
+    let mut known = PoolMode::WORDS.iter();
+    if let Some((_, mode)) = known.find(|(word, _)| *word == text) {
+        return *mode;
+    }
+    let words = PoolMode::WORDS.map(|(word, _)| word);
+    let message = "connections to hosts are shared in one of three ways";
+    scope.push(
+        at.error(Code::UnknownValue, message)
+            .found(at.brief())
+            .accepted(words.join(", "))
+            .suggest(nearest(text, words)),
+    );
+    PoolMode::default()
 }
 
 fn target(config: &Cursor<'_>, scope: &mut Scope<'_>) -> Target {

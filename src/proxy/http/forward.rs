@@ -11,7 +11,6 @@ use crate::filter::Phase;
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
 use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
 
-use super::Setting;
 use super::attempt::Attempt;
 use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
@@ -19,6 +18,7 @@ use super::hooks::Again;
 use super::mirror::Mirrored;
 use super::tried::{Miss, Missed, Tried};
 use super::trouble::Trouble;
+use super::{SPEECH, Setting};
 
 /// How often filters may ask for another host.
 const CHOICES: usize = 10;
@@ -148,7 +148,7 @@ impl<S: Setting> Exchange<'_, S> {
         tried: usize,
     ) -> Result<Tried, Stop> {
         let pools = self.connection.setting.pools().clone();
-        if let Some(upstream) = pools.take(picked.lease.host()) {
+        if let Some(upstream) = pools.take(picked.lease.host(), SPEECH) {
             match self.attempt(picked, course, upstream).await? {
                 Tried::Missed {
                     outcome: Outcome::Reset(Reuse::Reused),
@@ -159,7 +159,12 @@ impl<S: Setting> Exchange<'_, S> {
             }
         }
         match pools
-            .connect(picked.lease.host(), &picked.settings, &picked.limits)
+            .connect(
+                picked.lease.host(),
+                SPEECH,
+                &picked.settings,
+                &picked.limits,
+            )
             .await
         {
             Ok(upstream) => {

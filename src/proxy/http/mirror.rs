@@ -19,7 +19,7 @@ use super::course::Course;
 use super::exchange::Exchange;
 use super::spare::Lent;
 use super::transfer::{Unsent, measure};
-use super::{Aside, Setting};
+use super::{Aside, SPEECH, Setting};
 
 /// How long a copy may take, its response included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,10 +108,11 @@ async fn send<S: Setting>(
         let _permit = picked.limits.request(picked.settings.limits.requests)?;
         let host = picked.lease.host();
         let pools = setting.pools();
-        let upstream = match pools.take(host) {
+        let upstream = match pools.take(host, SPEECH) {
             Some(upstream) => upstream,
             None => {
-                let connected = pools.connect(host, &picked.settings, &picked.limits).await;
+                let (settings, limits) = (&picked.settings, &picked.limits);
+                let connected = pools.connect(host, SPEECH, settings, limits).await;
                 let conduct = match &connected {
                     Ok(_) => Some(Conduct::Connected),
                     Err(PoolError::Connect(error)) if error.blames_host() => {

@@ -27,6 +27,9 @@ mod tried;
 mod trouble;
 mod unheard;
 
+/// What connections to hosts speak, where HTTP is forwarded.
+const SPEECH: crate::upstream::Speech = "Http1";
+
 pub use explain::{
     Asked, Explained, FilterSeen, Forwarded, Outcome, RouteSeen, ShareSeen, VirtualHostSeen,
     explain,

@@ -1,21 +1,21 @@
 //! A request on its way to a cluster, and on which hosts it is tried.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::cluster::{Conduct, Grade, Host, Work};
 use crate::config::{Forward, RetryOn};
 use crate::filter::Phase;
 use crate::protocol::rpc::{Message, Timeout};
 use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
-use crate::upstream::{Ending, Hosts, PickError, Picked, Reply, Sent, Told, Trunk, TrunkEnd};
+use crate::upstream::{Ending, Hosts, PickError, Picked, Reply, Sent, Told, TrunkEnd};
 
 use super::course::{Course, limit};
 use super::exchange::{Exchange, Stop};
 use super::hooks::Again;
+use super::reach::overflow;
 use super::setting::Carrier;
 use super::trouble::Trouble;
 
@@ -58,7 +58,7 @@ impl<S: Carrier> Exchange<'_, S> {
             }
             let limits = &picked.settings.limits;
             let Some(_permit) = picked.limits.request(limits.requests) else {
-                return Err(Trouble::Overflow(course.cluster.clone()).into());
+                return Err(overflow(&course.cluster, "requests").into());
             };
             course.tries += 1;
             let tries = tried.len() + 1;
@@ -159,29 +159,7 @@ impl<S: Carrier> Exchange<'_, S> {
         let limit = limit(course, begun);
         let until = limit.map(|(at, ..)| at);
         let headers = course.headers.as_deref();
-        let waiting = loop {
-            let Some(trunk) = self.trunk(picked, until).await else {
-                break None;
-            };
-            self.record.upstream_id = Some(trunk.id());
-            if self.is_one_way() {
-                if trunk.tell(&self.message, headers) {
-                    self.record.forwarded = Some(Instant::now());
-                    self.record.status = 200;
-                    return Err(Stop::Silence);
-                }
-            } else if let Some(waiting) = trunk.ask(&self.message, headers, until.map(Into::into)) {
-                break Some(waiting);
-            }
-            // It ended between two looks at it; another takes its place.
-        };
-        let reply = match waiting {
-            Some(waiting) => {
-                self.record.forwarded = Some(Instant::now());
-                waiting.answer().await
-            }
-            None => Reply::TimedOut,
-        };
+        let reply = self.send(picked, &course.cluster, headers, until).await?;
         Ok(match reply {
             Reply::Response(response) => {
                 self.score(picked, &response, begun);
@@ -190,27 +168,6 @@ impl<S: Carrier> Exchange<'_, S> {
             Reply::TimedOut => self.late(picked, limit),
             Reply::Ended(ending) => self.ended(picked, course, ending, tries),
         })
-    }
-
-    /// A connection with room for a request; `None` when there is none in time.
-    async fn trunk(&self, picked: &Picked, until: Option<Instant>) -> Option<Trunk> {
-        let setting = &self.connection().setting;
-        let (trunk, driver) = setting.trunks().to(
-            picked.lease.host(),
-            &picked.settings,
-            &picked.limits,
-            self.hub.spoken,
-            self.connection().id.0,
-        );
-        if let Some(driver) = driver {
-            setting.carry(driver);
-        }
-        let mut room = poll_fn(|cx| trunk.poll_room(cx));
-        match until {
-            Some(until) => timeout_at(until, &mut room).await.ok()?,
-            None => room.await,
-        }
-        Some(trunk)
     }
 
     /// Counts a response, and takes note of how the host behaved.
@@ -289,7 +246,7 @@ impl<S: Carrier> Exchange<'_, S> {
     }
 
     /// Takes note of how the host behaves.
-    fn judge(&self, picked: &Picked, conduct: Conduct) {
+    pub(super) fn judge(&self, picked: &Picked, conduct: Conduct) {
         if let Some(suspicion) = picked.note(conduct, Instant::now().into_std()) {
             self.connection().setting.suspect(suspicion);
         }
@@ -303,7 +260,7 @@ impl<S: Carrier> Exchange<'_, S> {
             || fields.iter().any(|name| self.header(name).is_some())
     }
 
-    fn connection(&self) -> &crate::proxy::http::Connection<S> {
+    pub(super) fn connection(&self) -> &crate::proxy::http::Connection<S> {
         &self.hub.connection
     }
 }

@@ -6,6 +6,8 @@ use crate::protocol::rpc::Codec;
 use crate::proxy::http::{Connection, Notice, Setting};
 use crate::upstream::{Outbox, Spoken};
 
+use super::bonds::Bonds;
+
 /// One downstream connection, as its requests share it.
 pub(super) struct Hub<S> {
     pub(super) connection: Connection<S>,
@@ -14,6 +16,8 @@ pub(super) struct Hub<S> {
     pub(super) out: RefCell<Outbox>,
     /// Bytes of requests that are under way.
     pub(super) held: Cell<usize>,
+    /// Upstream connections that are its own.
+    pub(super) bonds: Bonds,
 }
 
 impl<S: Setting> Hub<S> {
@@ -23,11 +27,24 @@ impl<S: Setting> Hub<S> {
             spoken,
             out: RefCell::default(),
             held: Cell::new(0),
+            bonds: Bonds::default(),
         }
     }
 
     pub(super) fn codec(&self) -> &'static dyn Codec {
         self.spoken.codec
+    }
+
+    /// Whether it is to move at its next rest. What its own upstream connections know of it would
+    /// stay behind, so with those it stays, too.
+    pub(super) fn is_to_move(&self) -> bool {
+        self.connection.is_to_move() && self.bonds.is_empty()
+    }
+
+    /// Whether it is to end at its next rest.
+    pub(super) fn is_to_end(&self) -> bool {
+        let stays = self.connection.is_to_move() && !self.bonds.is_empty();
+        self.connection.is_to_end() || stays
     }
 
     /// Queues what `write` appends.

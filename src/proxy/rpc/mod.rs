@@ -1,5 +1,6 @@
 //! RPC: from a downstream's bytes to requests that share upstream connections, and back.
 
+mod bonds;
 mod course;
 mod deliver;
 mod edits;
@@ -8,6 +9,7 @@ mod facts;
 mod forward;
 mod hooks;
 mod hub;
+mod reach;
 mod serve;
 mod setting;
 mod trouble;

@@ -20,6 +20,7 @@ use crate::protocol::rpc::{Flaw, Inbox, Kind, Malformed, Message, code};
 use crate::proxy::http::{Connection, Leave, Stage};
 use crate::upstream::Spoken;
 
+use super::bonds::Bond;
 use super::exchange::Exchange;
 use super::hub::Hub;
 use super::setting::{Carrier, codec};
@@ -216,7 +217,7 @@ impl Reader {
 
     /// Whether nothing is read, since the connection is to move and has not come to a rest.
     fn holds<S: Carrier>(&mut self, hub: &Hub<S>, cx: &mut Context<'_>) -> bool {
-        if !hub.connection.is_to_move() {
+        if !hub.is_to_move() {
             return false;
         }
         if let Departure::Unasked = self.departure {
@@ -273,8 +274,10 @@ impl Reader {
     /// Heeds the wish of the lane that connections end.
     fn heed<S: Carrier>(&mut self, hub: &Hub<S>, under_way: usize, cx: &mut Context<'_>) {
         hub.connection.flow.bell.stay(cx.waker());
-        if !hub.connection.is_to_end() {
-            return;
+        match hub.bonds.poll(cx) {
+            Bond::Holds if !hub.is_to_end() => return,
+            Bond::Holds | Bond::Loosens => {}
+            Bond::Broken => return self.stop_reading(),
         }
         if matches!(self.farewell, Farewell::Unsaid) {
             self.farewell = match say_goaway(hub) {
@@ -293,6 +296,12 @@ impl Reader {
             && self.reading == Reading::Open
             && !hub.connection.stream.has_unread()
         {
+            self.reading = Reading::Ended;
+        }
+    }
+
+    fn stop_reading(&mut self) {
+        if matches!(self.reading, Reading::Open | Reading::Paused) {
             self.reading = Reading::Ended;
         }
     }
@@ -316,9 +325,7 @@ impl Reader {
         match self.reading {
             Reading::Broken => Poll::Ready(End::Over),
             Reading::Ended if rests => Poll::Ready(End::Over),
-            Reading::Open | Reading::Paused if rests && hub.connection.is_to_move() => {
-                Poll::Ready(End::Moves)
-            }
+            Reading::Open | Reading::Paused if rests && hub.is_to_move() => Poll::Ready(End::Moves),
             _ => Poll::Pending,
         }
     }

@@ -30,8 +30,11 @@ pub(super) enum Trouble {
     #[error("the listener has no router")]
     NoRouter,
     /// The cluster carries all that it may.
-    #[error("cluster `{0}`: its limit of requests is reached")]
-    Overflow(ClusterName),
+    #[error("cluster `{cluster}`: its limit of {what} is reached")]
+    Overflow {
+        cluster: ClusterName,
+        what: &'static str,
+    },
     /// The route sends it elsewhere, which only HTTP has words for.
     #[error("the route redirects, which is for HTTP only")]
     Redirected,
@@ -67,7 +70,7 @@ impl Trouble {
             Self::Malformed(_) => code::CODEC,
             Self::NoHost { .. } | Self::Unreached { .. } => 502,
             Self::NoRoute(_) | Self::NoRouter | Self::UnknownCluster(_) => 404,
-            Self::Overflow(_) => 503,
+            Self::Overflow { .. } => 503,
             Self::TimedOut { .. } => 504,
             Self::UpstreamStatus { code, .. } => *code,
         }
@@ -81,7 +84,7 @@ impl Trouble {
             Self::Malformed(_) | Self::Redirected | Self::UpstreamStatus { .. } => Flags::NONE,
             Self::NoHost { .. } => Flags::NO_HEALTHY_UPSTREAM,
             Self::NoRoute(_) | Self::NoRouter | Self::UnknownCluster(_) => Flags::NO_ROUTE,
-            Self::Overflow(_) => Flags::OVERFLOW,
+            Self::Overflow { .. } => Flags::OVERFLOW,
             Self::TimedOut { .. } => Flags::TIMED_OUT,
             Self::Unreached { .. } => Flags::CONNECT_FAILED,
         }
@@ -94,7 +97,7 @@ impl Trouble {
             Self::NoHost { .. } | Self::Unreached { .. } => Some("mosn.proxy.upstream_conn_failed"),
             Self::NoRouter => Some("mosn.proxy.route_match_failed"),
             Self::UnknownCluster(_) => Some("mosn.proxy.cluster_get_failed"),
-            Self::Overflow(_) => Some("proxy.overflow"),
+            Self::Overflow { .. } => Some("proxy.overflow"),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use crate::cluster::HostSet;
 use crate::config::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const SPEECH: Speech = "test";
 
 /// A cluster of one host that accepts, or of some.
 struct Origin {
@@ -45,7 +46,9 @@ impl Origin {
 
     async fn try_connect(&self, at: usize) -> Result<Pooled, PoolError> {
         let (settings, limits) = (&self.settings, &self.limits);
-        self.pools.connect(self.host(at), settings, limits).await
+        self.pools
+            .connect(self.host(at), SPEECH, settings, limits)
+            .await
     }
 
     /// A new connection to a host, and the host's end of it.
@@ -60,7 +63,7 @@ impl Origin {
     }
 
     fn take(&self, at: usize) -> Option<Pooled> {
-        self.pools.take(self.host(at))
+        self.pools.take(self.host(at), SPEECH)
     }
 }
 
@@ -111,7 +114,9 @@ async fn a_connection_is_of_its_host_in_every_snapshot() {
     assert!(origin.take(1).is_none());
 
     let later = origin.hosts.with_hosts(&origin.settings.hosts);
-    assert!(origin.pools.take(&later.hosts()[0]).is_some());
+    let again = &later.hosts()[0];
+    assert!(origin.pools.take(again, "other").is_none());
+    assert!(origin.pools.take(again, SPEECH).is_some());
 }
 
 #[actix::test]

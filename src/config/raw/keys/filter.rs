@@ -123,6 +123,8 @@ pub(crate) static RPC: Schema = Schema {
         now("enable_bolt_goaway", Shape::Bool),
         // A kilobyte at least: a class and a few headers have to fit.
         now("max_frame_size", Shape::Integer(1024, 1 << 30)),
+        // Ours: in MOSN each codec has its own.
+        now("pool_mode", Shape::Text),
         // Where the protocol is written as `X`.
         now("sub_protocol", Shape::Text),
     ],
