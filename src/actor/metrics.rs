@@ -223,8 +223,7 @@ fn of_totals(totals: &Totals, key: &str) -> Option<Value> {
         "connection_local_close_with_active_request" => totals.cut_here,
         "connection_remote_close_with_active_request" => totals.cut_by_host,
         "connection_retry" => totals.reconnects,
-        // HTTP/1 has no such notice, and that of Bolt is not counted.
-        "connection_close_notify" => 0,
+        "connection_close_notify" => totals.goodbyes,
         "connection_bytes_read_total" => totals.received_bytes,
         "connection_bytes_write" => totals.sent_bytes,
         "request_total" => totals.requests,

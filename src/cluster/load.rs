@@ -38,11 +38,18 @@ pub struct Load {
     requests_lost: AtomicU64,
     /// A line of its own: only some balancers have a use for it.
     form: Form,
-    /// Made by the first response: most hosts of a large configuration never have one.
-    durations: OnceLock<Box<Histogram>>,
+    /// Made by the first answer: most hosts of a large configuration never have one.
+    answers: OnceLock<Box<Answers>>,
     strays: AtomicU64,
     endings: Endings,
     reconnects: AtomicU64,
+}
+
+/// What is counted of answers alone, off the lines that every request touches.
+#[derive(Debug, Default)]
+struct Answers {
+    durations: Histogram,
+    goodbyes: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Load>() == 256, "four cache lines a host");
@@ -196,17 +203,31 @@ impl Load {
         self.remote_resets.load(Relaxed)
     }
 
-    /// How long its responses took; `None` before the first.
+    /// How long its responses took; `None` before it said anything.
     #[must_use]
     pub fn durations(&self) -> Option<&Histogram> {
-        self.durations.get().map(|durations| &**durations)
+        self.answers.get().map(|answers| &answers.durations)
+    }
+
+    /// Connections on which the host said that it wants no more requests there.
+    #[must_use]
+    pub fn goodbyes(&self) -> u64 {
+        let answers = self.answers.get();
+        answers.map_or(0, |answers| answers.goodbyes.load(Relaxed))
+    }
+
+    /// Counts a connection on which the host says that it wants no more requests there.
+    pub fn count_goodbye(&self) {
+        let answers = self.answers.get_or_init(Box::default);
+        answers.goodbyes.fetch_add(1, Relaxed);
     }
 
     /// Counts a response and how long it took, from the request's first byte to its own last.
     pub fn count_response(&self, status: u16, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.response_nanos.fetch_add(nanos, Relaxed);
-        self.durations.get_or_init(Box::default).count(took);
+        let answers = self.answers.get_or_init(Box::default);
+        answers.durations.count(took);
         match status {
             500.. => self.count_failure(),
             _ => drop(self.responses_succeeded.fetch_add(1, Relaxed)),

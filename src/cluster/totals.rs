@@ -32,6 +32,7 @@ pub struct Totals {
     pub cut_here: u64,
     pub cut_by_host: u64,
     pub reconnects: u64,
+    pub goodbyes: u64,
     pub durations: Distribution,
 }
 
@@ -55,6 +56,7 @@ impl AddAssign<&Self> for Totals {
         self.cut_here += other.cut_here;
         self.cut_by_host += other.cut_by_host;
         self.reconnects += other.reconnects;
+        self.goodbyes += other.goodbyes;
         self.durations += &other.durations;
     }
 }
@@ -79,6 +81,7 @@ impl AddAssign<&Load> for Totals {
         self.cut_here += load.ended(Ending::LocalAmidRequest);
         self.cut_by_host += load.ended(Ending::RemoteAmidRequest);
         self.reconnects += load.reconnects();
+        self.goodbyes += load.goodbyes();
         if let Some(durations) = load.durations() {
             self.durations += durations;
         }

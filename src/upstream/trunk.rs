@@ -305,6 +305,7 @@ impl Trunk {
     /// The peer wants no more requests.
     fn leave(&self) {
         if self.takes_requests() {
+            self.host().load().count_goodbye();
             self.0.state.set(State::Leaving);
             self.wake_waiting();
             self.wake_owner();

@@ -1,9 +1,9 @@
 //! What a snapshot says after a known load.
 
 use banyan::ListenerView;
-use banyan::telemetry::metrics::{Object, StatsMatcher, Value};
 use serde_json::json;
 
+use crate::counts::upstream_count;
 use crate::site::{Running, Site, cluster, says, to};
 use crate::support::{refusing, until};
 use crate::talk::{Web, get, post, reply};
@@ -130,22 +130,26 @@ async fn refused_requests_are_counted_too() {
 
 /// A count of the cluster `main`, or of its only host.
 fn counted_of(running: &Running, labels: usize, key: &str) -> u64 {
-    let objects = running.proxy.metrics(&StatsMatcher::default());
-    let of_main = |object: &&Object| {
-        object.table.kind == "upstream"
-            && object.labels.len() == labels
-            && object.labels[0] == "main"
-    };
-    let object = objects.iter().find(of_main).unwrap();
-    let at = object
-        .table
-        .metrics
-        .iter()
-        .position(|metric| metric.key == key);
-    match &object.values[at.unwrap()] {
-        Value::Count(count) => *count,
-        other => panic!("{key} is {other:?}"),
+    upstream_count(&running.proxy, "main", labels, key)
+}
+
+#[actix::test]
+async fn a_host_that_lets_no_request_follow_has_said_goodbye() {
+    let web = Web::answering(|request| match request.target() {
+        "/last" => reply(200, "Connection: close\r\n", ""),
+        _ => reply(200, "", ""),
+    })
+    .await;
+    let running = Site::forwarding(&[web.address], json!({})).start().await;
+    let mut client = running.client().await;
+
+    for target in ["/", "/last", "/", "/last", "/"] {
+        assert_eq!(client.ask(get(target)).await.status(), 200);
     }
+
+    let key = "connection_close_notify";
+    let counted = (counted_of(&running, 1, key), counted_of(&running, 2, key));
+    assert_eq!((counted, web.visits()), ((2, 2), 3));
 }
 
 #[actix::test]

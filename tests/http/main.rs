@@ -12,6 +12,8 @@
 mod balancing;
 mod bytes;
 mod counting;
+#[path = "../support/counts.rs"]
+mod counts;
 mod early;
 mod edits;
 mod failing;

@@ -7,6 +7,7 @@ use banyan::protocol::rpc::{Codec, Kind};
 use serde_json::json;
 use tokio::task::{JoinHandle, spawn_local};
 
+use crate::counts::upstream_count;
 use crate::peers::{Host, content, request};
 use crate::site::{Running, Site};
 use crate::support::{soon, until};
@@ -45,6 +46,8 @@ async fn a_host_that_says_goodbye_answers_what_it_has() {
         host.ended.get() == 1
     })
     .await;
+    let key = "connection_close_notify";
+    assert_eq!(upstream_count(&running.proxy, "main", 2, key), 1);
 }
 
 #[actix::test]

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answering;
+#[path = "../support/counts.rs"]
+mod counts;
 mod crowd;
 mod failing;
 mod leaving;

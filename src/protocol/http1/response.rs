@@ -2,6 +2,7 @@
 
 use httparse::Status;
 
+use super::connection::Options;
 use super::error::Malformed;
 use super::fields::Fields;
 use super::framing::{Body, Coding, Declared, Persistence};
@@ -34,6 +35,8 @@ pub struct Response {
     pub body: Body,
     /// Whether the server lets another response follow.
     pub persistence: Persistence,
+    /// Whether the server says so, when it lets none follow, instead of merely going.
+    pub says_close: bool,
     reason: Vec<u8>,
     content_length: Option<u64>,
     head_bytes: usize,
@@ -122,6 +125,7 @@ impl Response {
         let declared = Declared::read(&self.fields, self.version)?;
         self.content_length = declared.length;
         self.body = body(to, self.status, &declared);
+        self.says_close = declared.options.has(Options::CLOSE);
         self.persistence =
             if self.body == Body::UntilClose || declares_forbidden(self.status, &declared) {
                 Persistence::Close

@@ -323,6 +323,9 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
             };
             input = &input[len..];
             let status = self.response.status;
+            if status >= 200 && self.response.says_close {
+                self.picked.lease.load().count_goodbye();
+            }
             match status {
                 101 => return self.switches(input).map(Some),
                 100..200 => self.inform(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::cluster::{Clue, Conduct, Work};
+use crate::cluster::{Clue, Conduct, Load, Work};
 use crate::name::ClusterName;
 use crate::net::{Sequel, with_scratch};
 use crate::protocol::http1::{
@@ -125,7 +125,7 @@ async fn send<S: Setting>(
                 connected.ok()?
             }
         };
-        let persistence = exchange(&upstream, message, asked).await?;
+        let persistence = exchange(&upstream, host.load(), message, asked).await?;
         if persistence == Persistence::Keep {
             pools.give(upstream, picked.settings.idle_timeout, Instant::now());
         }
@@ -135,7 +135,12 @@ async fn send<S: Setting>(
 }
 
 /// Sends a request and drops the response; whether another one may follow it.
-async fn exchange(upstream: &Pooled, message: Vec<u8>, asked: Asked) -> Option<Persistence> {
+async fn exchange(
+    upstream: &Pooled,
+    load: &Load,
+    message: Vec<u8>,
+    asked: Asked,
+) -> Option<Persistence> {
     let mut unsent = Unsent::from(message);
     poll_fn(|cx| unsent.poll_flush(cx, upstream, Sequel::Open))
         .await
@@ -145,7 +150,7 @@ async fn exchange(upstream: &Pooled, message: Vec<u8>, asked: Asked) -> Option<P
         loop {
             let heard = with_scratch(|scratch| {
                 let received = ready!(upstream.poll_recv(cx, scratch)).ok().unwrap_or(0);
-                Poll::Ready(answer.hear(&scratch[..received], asked))
+                Poll::Ready(answer.hear(&scratch[..received], load, asked))
             });
             match ready!(heard) {
                 Heard::More => {}
@@ -167,7 +172,7 @@ enum Heard {
 }
 
 impl Answer {
-    fn hear(&mut self, input: &[u8], asked: Asked) -> Heard {
+    fn hear(&mut self, input: &[u8], load: &Load, asked: Asked) -> Heard {
         if input.is_empty() {
             return Heard::End(None);
         }
@@ -186,6 +191,9 @@ impl Answer {
                     status = response.status;
                 }
                 let rest = head.split_off(at);
+                if response.says_close {
+                    load.count_goodbye();
+                }
                 let ends = response.body == Body::UntilClose;
                 let persistence = match ends {
                     true => Persistence::Close,

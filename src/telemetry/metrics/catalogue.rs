@@ -219,7 +219,7 @@ const CONNECTION_REMOTE_CLOSE_WITH_ACTIVE_REQUEST: Metric = counter(
 );
 const CONNECTION_CLOSE_NOTIFY: Metric = counter(
     "connection_close_notify",
-    "Always 0: HTTP/1 has no such notice, and that of Bolt is not counted.",
+    "Connections on which the host said that it wants no more requests there: by `Connection: close`, or by a goaway of Bolt.",
 );
 const REQUEST_TOTAL: Metric = counter("request_total", "Requests sent, each try for itself.");
 const REQUEST_ACTIVE: Metric = gauge("request_active", "Requests under way.");

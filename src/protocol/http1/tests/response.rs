@@ -100,6 +100,8 @@ fn a_connection_persists_if_the_end_of_the_body_is_certain() {
         let head = format!("HTTP/{line} x\r\n{fields}\r\n");
         let response = parse(&head, Asked::Other).unwrap();
         assert_eq!(response.persistence, expected, "{head:?}");
+        let says_close = head.contains("Connection: close");
+        assert_eq!(response.says_close, says_close, "{head:?}");
     }
 }
 
