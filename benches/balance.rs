@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banyan::cluster::{Ask, Balance, Clue, Grade, Health, HostSet, Lease, Moment, Reason, Work};
-use banyan::config::{Balancer, Choices, Cluster, Host, SlowStart};
+use banyan::config::{Balancer, Bias, Choices, Cluster, Host, SlowStart};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -102,7 +102,9 @@ fn row(what: &str, settings: &Cluster, weights: Weights) {
         for host in hosts.hosts() {
             let took = Duration::from_micros(rng.random_range(500..5000));
             let now = Moment::of(Instant::now());
-            host.load().form().note(now, Some(took), Grade::Good);
+            host.load()
+                .form()
+                .note(now, Some(took), Grade::Good, Bias::MEMORY);
         }
         let mut balance = Balance::of(settings, hosts, &mut rng);
         let mut held: Vec<Option<Lease>> = (0..16).map(|_| None).collect();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use banyan::cluster::{Ask, Balances, Clue, Grade, Health, HostSet, Lease, Moment, Reason, Work};
 use banyan::config::{
-    Balancer, Choices, Cluster, Fallback, Host, HostAddress, Metadata, SlowStart, Subsets,
+    Balancer, Bias, Choices, Cluster, Fallback, Host, HostAddress, Metadata, SlowStart, Subsets,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -130,7 +130,12 @@ fn choices(balancer: Balancer, weights_differ: bool, slowly: bool) -> usize {
     let tried = [Arc::clone(&set.hosts()[3]), Arc::clone(&set.hosts()[4])];
     let form = set.hosts()[0].load().form();
     let now = Moment::of(Instant::now());
-    form.note(now, Some(Duration::from_millis(3)), Grade::Good);
+    form.note(
+        now,
+        Some(Duration::from_millis(3)),
+        Grade::Good,
+        Bias::MEMORY,
+    );
     let mut rng = SmallRng::seed_from_u64(1);
     let mut balances = Balances::new(Arc::new(settings), Arc::new(set), &mut rng);
     let mut count = 0;

@@ -5,9 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// What happened so long ago counts `1 / e` of what happens now: MOSN's `e^-5` in 30 s.
-const MEMORY: Duration = Duration::from_secs(6);
-
 /// A point in time that fits in a word, so that workers can share it. The default one is before
 /// all others, and stands for "never".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,12 +75,13 @@ pub struct Form {
 const _: () = assert!(size_of::<Form>() == 64, "one cache line a host");
 
 impl Form {
-    /// Notes how a request went, and how long it took where that is known.
+    /// Notes how a request went, and how long it took where that is known. What was noted before
+    /// counts `1 / e` after so long as `memory` says.
     ///
     /// A latency above the average becomes the average at once; lower ones pull it down little by
     /// little. A host that becomes slow is known within one answer.
-    pub fn note(&self, now: Moment, took: Option<Duration>, grade: Grade) {
-        let kept = self.kept(now);
+    pub fn note(&self, now: Moment, took: Option<Duration>, grade: Grade, memory: Duration) {
+        let kept = self.kept(now, memory);
         if let Some(took) = took {
             let nanos = took.as_nanos() as f64;
             match self.latency.get() {
@@ -106,10 +104,10 @@ impl Form {
 
     /// How much of what was noted last still counts, from 1 down to 0.
     #[must_use]
-    pub fn kept(&self, now: Moment) -> f64 {
+    pub fn kept(&self, now: Moment, memory: Duration) -> f64 {
         match self.noted.load(Relaxed) {
             0 => 0.0,
-            noted => (-(now.since(Moment(noted)).as_secs_f64() / MEMORY.as_secs_f64())).exp(),
+            noted => (-(now.since(Moment(noted)).as_secs_f64() / memory.as_secs_f64())).exp(),
         }
     }
 
@@ -153,6 +151,8 @@ impl Average {
 mod tests {
     use super::*;
 
+    const MEMORY: Duration = Duration::from_secs(6);
+
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(seconds: u32) -> Moment {
@@ -163,13 +163,24 @@ mod tests {
     fn a_peak_counts_at_once_and_fades() {
         let form = Form::default();
         assert_eq!(form.latency(), None);
-        form.note(at(0), Some(SECOND / 1000), Grade::Good);
-        form.note(at(1), Some(SECOND), Grade::Good);
+        form.note(at(0), Some(SECOND / 1000), Grade::Good, MEMORY);
+        form.note(at(1), Some(SECOND), Grade::Good, MEMORY);
         assert_eq!(form.latency(), Some(1e9));
 
-        form.note(at(1).after(MEMORY), Some(Duration::ZERO), Grade::Good);
+        form.note(
+            at(1).after(MEMORY),
+            Some(Duration::ZERO),
+            Grade::Good,
+            MEMORY,
+        );
         let left = form.latency().unwrap() / 1e9;
         assert!((left - (-1.0_f64).exp()).abs() < 1e-6, "{left}");
+
+        let kept = [1, 6, 60].map(|memory| form.kept(at(8), SECOND * memory));
+        assert!(
+            kept.is_sorted() && kept[0] < 0.4 && kept[2] > 0.9,
+            "{kept:?}"
+        );
     }
 
     #[test]
@@ -185,6 +196,7 @@ mod tests {
                 at(0).after(SECOND * second / 100),
                 Some(SECOND / 1000),
                 grade,
+                MEMORY,
             );
         }
         let (client, server) = form.errors();

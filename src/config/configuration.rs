@@ -224,9 +224,10 @@ impl Configuration {
         // New ones stand behind the others, in the order in which they came.
         let places: BTreeSet<_> = places.collect();
         let (mut plan, mut found) = (self.plan.clone(), Diagnostics::default());
+        let memory = plan.server.metrics.memory;
         for place in places {
             let cluster = document
-                .cluster(place, surroundings, &mut found)
+                .cluster(place, memory, surroundings, &mut found)
                 .map(Arc::new);
             match (plan.clusters.get_mut(place), cluster) {
                 (Some(before), Some(cluster)) if *before == cluster => {}

@@ -1,5 +1,7 @@
 //! A configuration as a document: what is shown, edited, kept and compared while a proxy runs.
 
+use std::time::Duration;
+
 use super::diagnostics::{Diagnostics, Severity};
 use super::load::Surroundings;
 use super::plan::{Cluster, Plan};
@@ -66,12 +68,14 @@ impl Document {
         clusters.map_or(&[], Value::items)
     }
 
-    /// As [`Self::plan`], of one of the clusters alone: nothing else has a say in what it is.
+    /// As [`Self::plan`], of one of the clusters alone: nothing else has a say in what it is, but
+    /// for how long it remembers.
     ///
     /// It is settled on the way. `None` when what is wrong with it leaves nothing.
     pub(super) fn cluster(
         &mut self,
         place: usize,
+        memory: Duration,
         surroundings: &dyn Surroundings,
         diagnostics: &mut Diagnostics,
     ) -> Option<Cluster> {
@@ -79,7 +83,7 @@ impl Document {
         let manager = raw::Path::root("configuration").key("cluster_manager");
         let path = manager.key("clusters").index(place);
         let node = raw::walk(written, &keys::CLUSTER, &path, Severity::Error, diagnostics);
-        let cluster = resolve_cluster(&Cursor::new(&node, path), surroundings, diagnostics);
+        let cluster = resolve_cluster(&Cursor::new(&node, path), memory, surroundings, diagnostics);
         diagnostics.sort();
         let settled = raw::canonical(written, &keys::CLUSTER);
         self.0.entry("cluster_manager").items_mut("clusters")[place] = settled;

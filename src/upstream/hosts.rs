@@ -53,7 +53,8 @@ impl Picked {
     pub fn grade(&self, grade: Grade, took: Option<Duration>) {
         if matches!(self.settings.balancer, Balancer::PeakEwma(_)) {
             let now = Moment::of(Instant::now());
-            self.lease.load().form().note(now, took, grade);
+            let memory = self.settings.bias.memory;
+            self.lease.load().form().note(now, took, grade, memory);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banyan::config::{
-    Balancer, Bind, Choices, Code, Format, HostAddress, Loaded, LogLevel, NetworkFilter,
+    Balancer, Bias, Bind, Choices, Code, Format, HostAddress, Loaded, LogLevel, NetworkFilter,
     OutlierDetection, Plan, Roller, Source, Surroundings, TcpProxy, Upgrade, Workers, parse,
 };
 
@@ -304,4 +304,36 @@ fn outlier_detection_and_the_panic_threshold_are_what_is_written() {
     };
     assert_eq!(cluster.outlier_detection, Some(expected));
     assert_eq!(cluster.panic_threshold, 50);
+}
+
+#[test]
+fn what_is_known_of_hosts_fades_as_mosn_says() {
+    let memory = |config: &str| {
+        let plan = plan(&format!(
+            r#"{{"servers": [{{}}], "metrics": {{"ewma_config": {config}}}, "cluster_manager":
+               {{"clusters": [{{"name": "a", "lb_type": "LB_PEAK_EWMA"}}, {{"name": "b"}}]}}}}"#
+        ));
+        let of = |name| plan.cluster(name).unwrap().bias.memory;
+        // Others have no use for it, so it is no change of theirs.
+        assert_eq!(of("b"), Bias::MEMORY);
+        assert_eq!(of("a"), plan.server.metrics.memory);
+        of("a").as_secs_f64()
+    };
+    for (config, seconds) in [
+        ("null", 6.0),
+        (r#"{"alpha": 0.5}"#, 1.0 / 2.0_f64.ln()),
+        (r#"{"target": 0.5, "duration": "1s"}"#, 1.0 / 2.0_f64.ln()),
+        (r#"{"target": 0.00673794699908547, "duration": "30s"}"#, 6.0),
+        (
+            r#"{"target": 0.5, "duration": "100ms"}"#,
+            0.1 / 2.0_f64.ln(),
+        ),
+    ] {
+        let found = memory(config);
+        assert!((found - seconds).abs() < 1e-6, "{config}: {found}");
+    }
+    // Beyond what a duration can say, it says the most or the least that it can.
+    assert_eq!(memory(r#"{"alpha": 1e-300}"#), Duration::MAX.as_secs_f64());
+    let least = memory(r#"{"target": 1e-300, "duration": "1ns"}"#);
+    assert!(least > 0.0, "{least}");
 }

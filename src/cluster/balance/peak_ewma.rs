@@ -90,7 +90,7 @@ impl PeakEwma {
         let active = host.load().active_requests();
         // A host at work has had no chance to show that it is faster than before.
         let latency = form.latency().map(|latency| match active {
-            0 => latency * form.kept(Moment::of(now)),
+            0 => latency * form.kept(Moment::of(now), self.bias.memory),
             _ => latency,
         });
         let latency = match latency {

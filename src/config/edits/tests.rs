@@ -192,6 +192,29 @@ fn edits_of_one_change_build_on_each_other() {
 }
 
 #[test]
+fn a_cluster_alone_remembers_for_as_long_as_the_others() {
+    let text = RUNNING.replacen(
+        '{',
+        r#"{ "metrics": { "ewma_config": { "alpha": 0.5 } },"#,
+        1,
+    );
+    let source = Source {
+        file: "f",
+        format: Format::Json,
+        text: text.as_bytes(),
+    };
+    let running = Configuration::of(parse(&source, &Alone), &Alone).unwrap();
+    let edit = r#"{"edits":[{"put_cluster":{"name":"c","lb_type":"LB_PEAK_EWMA"}}]}"#;
+
+    let edited = running.edited(&edits(edit).unwrap(), &Alone).unwrap();
+
+    let plan = edited.configuration.plan();
+    let memory = plan.cluster("c").unwrap().bias.memory;
+    assert_eq!(memory, plan.server.metrics.memory);
+    assert_ne!(memory, crate::config::Bias::MEMORY);
+}
+
+#[test]
 fn an_edit_that_makes_no_sense_says_why() {
     for (edit, why) in [
         (r#"7"#, "edits[0]: an edit is an object: 7"),

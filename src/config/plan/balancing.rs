@@ -14,6 +14,14 @@ pub struct Bias {
     /// Its answers from 500 on, and requests that it left without one (`server_error_bias`,
     /// default 1).
     pub server_errors: f64,
+    /// What is known of its latency and its errors counts `1 / e` after so long
+    /// (`metrics.ewma_config`, default 6 s).
+    pub memory: Duration,
+}
+
+impl Bias {
+    /// MOSN's `e^-5` in 30 s.
+    pub const MEMORY: Duration = Duration::from_secs(6);
 }
 
 impl Default for Bias {
@@ -22,6 +30,7 @@ impl Default for Bias {
             active: 1.0,
             client_errors: 1.0,
             server_errors: 1.0,
+            memory: Self::MEMORY,
         }
     }
 }

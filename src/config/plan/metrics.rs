@@ -1,10 +1,13 @@
 //! What is told of the counts, and where (`metrics`).
 
+use std::time::Duration;
+
+use super::Bias;
 pub use crate::telemetry::metrics::StatsMatcher;
 
 /// What is told of the counts, and where. A change holds from the next scrape on; that of a port
 /// from the next start on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
     /// Where Prometheus scrapes; nowhere but at the admin door when absent.
     pub prometheus: Option<PrometheusSink>,
@@ -14,6 +17,21 @@ pub struct Metrics {
     pub meta: Meta,
     /// When an object is shown.
     pub flush: Flush,
+    /// What clusters with `LB_PEAK_EWMA` know of a host counts `1 / e` after so long (default 6 s).
+    /// A change holds at once.
+    pub memory: Duration,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            prometheus: None,
+            matcher: StatsMatcher::default(),
+            meta: Meta::default(),
+            flush: Flush::default(),
+            memory: Bias::MEMORY,
+        }
+    }
 }
 
 /// Where Prometheus scrapes, and what it is told.

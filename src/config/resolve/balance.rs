@@ -96,10 +96,13 @@ fn choices(balancer: Balancer, cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> B
 
 fn bias(balancer: Balancer, cluster: &Cursor<'_>, scope: &mut Scope<'_>) -> Bias {
     let mut bias = Bias::default();
+    let ewma = matches!(balancer, Balancer::PeakEwma(_));
+    if ewma {
+        bias.memory = scope.memory;
+    }
     let Some(config) = cluster.get("lbconfig") else {
         return bias;
     };
-    let ewma = matches!(balancer, Balancer::PeakEwma(_));
     let least = matches!(
         balancer,
         Balancer::LeastRequest(_) | Balancer::LeastConnection(_)

@@ -1,23 +1,24 @@
 //! `metrics`: what is told of the counts, and where.
 
+use std::time::Duration;
+
 use super::Scope;
 use crate::config::diagnostics::Code;
-use crate::config::plan::{Flush, Meta, Metrics, Process, PrometheusSink, StatsMatcher};
+use crate::config::plan::{Bias, Flush, Meta, Metrics, Process, PrometheusSink, StatsMatcher};
 use crate::config::raw::Cursor;
 
 /// Where Prometheus scrapes unless it is said (MOSN 1.4).
 const ENDPOINT: &str = "/metrics";
 
 pub(super) fn metrics(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Metrics {
+    let memory = scope.memory;
     let Some(at) = top.get("metrics") else {
-        return Metrics::default();
+        return Metrics {
+            memory,
+            ..Metrics::default()
+        };
     };
     shared_memory(&at, scope);
-    if let Some(at) = at.filled("ewma_config") {
-        let message = "`ewma_config` has no effect, nor has it in MOSN 1.4: what `LB_PEAK_EWMA` remembers \
-                       fades to 1/e in 6 s, as it does in later ones without this key";
-        scope.push(at.note(Code::NoEffect, message));
-    }
     Metrics {
         prometheus: sinks(&at, scope),
         matcher: matcher(&at),
@@ -29,7 +30,63 @@ pub(super) fn metrics(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Metrics {
             true => Flush::Used,
             false => Flush::Always,
         },
+        memory,
     }
+}
+
+/// `ewma_config`: after how long what `LB_PEAK_EWMA` knows counts `1 / e`. It is said either by
+/// what is lost in a second, or by what is left after some time (MOSN 1.5).
+pub(super) fn memory(top: &Cursor<'_>, scope: &mut Scope<'_>) -> Duration {
+    let at = top.get("metrics").and_then(|at| at.filled("ewma_config"));
+    let Some(at) = at.filter(|at| !at.is_wrong()) else {
+        return Bias::MEMORY;
+    };
+    let alpha = share(&at, "alpha", scope);
+    let target = share(&at, "target", scope);
+    let within = scope.duration(&at, "duration");
+    let (left, within) = match (alpha, target, within) {
+        (Share::Some(alpha), other, _) => {
+            if other != Share::Unsaid {
+                let message = "`alpha` says all: `target` and `duration` have no effect beside it";
+                scope.push(at.note(Code::NoEffect, message));
+            }
+            (1.0 - alpha, Duration::from_secs(1))
+        }
+        (Share::Unsaid, Share::Some(target), Some(within)) if !within.is_zero() => (target, within),
+        (Share::Wrong, ..) | (_, Share::Wrong, _) => return Bias::MEMORY,
+        // What is negative has been told.
+        (Share::Unsaid, Share::Some(_), None) if at.filled("duration").is_some() => {
+            return Bias::MEMORY;
+        }
+        (Share::Unsaid, ..) => {
+            let message = "how fast it fades is said by `alpha`, or by `target` and `duration`";
+            scope.push(at.error(Code::MissingKey, message));
+            return Bias::MEMORY;
+        }
+    };
+    let memory = Duration::try_from_secs_f64(within.as_secs_f64() / -left.ln());
+    // Shares near 0 and 1 are beyond what a duration can say.
+    memory.unwrap_or(Duration::MAX).max(Duration::from_nanos(1))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Share {
+    Unsaid,
+    Wrong,
+    Some(f64),
+}
+
+fn share(at: &Cursor<'_>, name: &str, scope: &mut Scope<'_>) -> Share {
+    let Some((share, at)) = at.number(name) else {
+        return Share::Unsaid;
+    };
+    if share > 0.0 && share < 1.0 {
+        return Share::Some(share);
+    }
+    let message = format!("`{name}` is out of range");
+    let diagnostic = at.error(Code::OutOfRange, message).found(at.brief());
+    scope.push(diagnostic.accepted("a number above 0 and below 1"));
+    Share::Wrong
 }
 
 /// MOSN counts in shared memory so that a hot upgrade goes on counting.

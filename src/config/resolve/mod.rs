@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use super::diagnostics::{Code, Diagnostic, Diagnostics};
 use super::load::Surroundings;
-use super::plan::{Cluster, Plan};
+use super::plan::{Bias, Cluster, Plan};
 use super::raw::Cursor;
 use crate::name::{ClusterName, RouterName};
 
@@ -52,6 +52,8 @@ struct Scope<'s> {
     routers: HashSet<RouterName>,
     /// Routers that have a route which copies requests.
     mirroring: HashSet<RouterName>,
+    /// For how long clusters remember how fast their hosts were.
+    memory: Duration,
 }
 
 pub(super) fn resolve(
@@ -60,6 +62,7 @@ pub(super) fn resolve(
     diagnostics: &mut Diagnostics,
 ) -> Plan {
     let mut scope = Scope::new(surroundings, diagnostics);
+    scope.memory = metrics::memory(top, &mut scope);
     let clusters = cluster::clusters(top, &mut scope);
     let (routers, listeners) = match server::only(top, &mut scope) {
         Some(server) => (
@@ -76,13 +79,16 @@ pub(super) fn resolve(
     }
 }
 
-/// One cluster alone: nothing else of a document has a say in what it is.
+/// One cluster alone: of the rest of a document nothing but the `memory` has a say in what it is.
 pub(super) fn resolve_cluster(
     at: &Cursor<'_>,
+    memory: Duration,
     surroundings: &dyn Surroundings,
     diagnostics: &mut Diagnostics,
 ) -> Option<Cluster> {
-    cluster::cluster(at, &mut Scope::new(surroundings, diagnostics))
+    let mut scope = Scope::new(surroundings, diagnostics);
+    scope.memory = memory;
+    cluster::cluster(at, &mut scope)
 }
 
 /// Refuses an object in which two keys that exclude one another both say something.
@@ -101,6 +107,7 @@ impl<'s> Scope<'s> {
             clusters: HashSet::new(),
             routers: HashSet::new(),
             mirroring: HashSet::new(),
+            memory: Bias::MEMORY,
         }
     }
 

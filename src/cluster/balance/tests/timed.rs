@@ -18,7 +18,7 @@ fn a_slow_host_is_spared_until_its_latency_has_faded() {
     let answered = |host: usize, millis| {
         let took = Some(Duration::from_millis(millis));
         let form = all.hosts()[host].load().form();
-        form.note(at(0), took, Grade::Good);
+        form.note(at(0), took, Grade::Good, Bias::MEMORY);
     };
     answered(0, 10);
     answered(1, 1000);
@@ -33,7 +33,12 @@ fn a_slow_host_is_spared_until_its_latency_has_faded() {
     for second in 1..=60 {
         for host in [0, 2] {
             let form = all.hosts()[host].load().form();
-            form.note(at(second), Some(Duration::from_millis(10)), Grade::Good);
+            form.note(
+                at(second),
+                Some(Duration::from_millis(10)),
+                Grade::Good,
+                Bias::MEMORY,
+            );
         }
     }
     let later = counts_at(&mut balance, 9000, instant(60), &mut rng);
@@ -45,7 +50,12 @@ fn a_host_of_which_nothing_is_known_counts_as_the_others_do() {
     let all = hosts(&[1; 3]);
     for host in [0, 1] {
         let form = all.hosts()[host].load().form();
-        form.note(at(0), Some(Duration::from_millis(100)), Grade::Good);
+        form.note(
+            at(0),
+            Some(Duration::from_millis(100)),
+            Grade::Good,
+            Bias::MEMORY,
+        );
     }
     let _busy = busy(&all, 2, 1, Work::Request);
     let mut rng = rng(23);
@@ -63,7 +73,12 @@ fn a_host_that_fails_fast_is_spared() {
         (2, 100, Grade::Good),
     ] {
         let form = all.hosts()[host].load().form();
-        form.note(at(0), Some(Duration::from_millis(millis)), verdict);
+        form.note(
+            at(0),
+            Some(Duration::from_millis(millis)),
+            verdict,
+            Bias::MEMORY,
+        );
     }
     let mut rng = rng(24);
     let mut balance = Balance::new(Balancer::PeakEwma(TWO), all, &mut rng);

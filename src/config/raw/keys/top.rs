@@ -93,7 +93,15 @@ static METRICS: Schema = Schema {
         now("shm_size", Shape::ByteSize),
         now("flush_mosn", Shape::Bool),
         now("lazy_flush", Shape::Bool),
-        now("ewma_config", Shape::Free),
+        now("ewma_config", Shape::Object(&EWMA)),
+    ],
+};
+
+static EWMA: Schema = Schema {
+    keys: &[
+        now("alpha", Shape::Float),
+        now("target", Shape::Float),
+        now("duration", DURATION),
     ],
 };
 
