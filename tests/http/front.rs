@@ -126,6 +126,13 @@ fn listener(way: Way, at: usize, lane: &Lane) -> Value {
         let mut config = json!({ "downstream_protocol": "Http1", "cluster": cluster });
         let with = lane.with.as_object().unwrap().clone();
         config.as_object_mut().unwrap().extend(with);
+        // What is sent byte by byte takes long where others work too: no deadline but a case's own.
+        let http = &mut config["extend_config"]["Http1"];
+        for (key, for_ever) in [("head_timeout", json!("0s")), ("body_min_rate", json!(0))] {
+            if http[key].is_null() {
+                http[key] = for_ever;
+            }
+        }
         json!({ "type": "proxy", "config": config })
     };
     json!({

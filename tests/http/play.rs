@@ -22,8 +22,7 @@ const CUT_BELOW: usize = 200;
 /// Cases of fewer bytes get a pause after each byte …
 const PAUSED_BELOW: usize = 600;
 
-/// … and cases of more are not sent byte by byte: a loaded machine would need longer than the proxy
-/// gives a head.
+/// … and cases of more are not sent byte by byte: that would take a loaded machine too long.
 const DRIPPED_BELOW: usize = 2_000;
 
 /// How the bytes are sent.
