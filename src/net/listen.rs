@@ -108,12 +108,14 @@ impl Listening {
                 socket.set_tcp_nodelay(true)?;
                 None
             }
+            // To hold it would be to remove it in the end, which is its owner's.
+            Address::Unix(_) if keeper == Keeper::Starter => None,
             Address::Unix(path) => Some(SocketFile::at(path, path)?),
         };
         Ok(Self {
             socket,
             address,
-            file: file.filter(|_| keeper == Keeper::EarlierLife),
+            file,
         })
     }
 
@@ -252,7 +254,7 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
 mod tests {
     use std::fs;
     use std::net::TcpStream;
-    use std::os::unix::net::UnixStream;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     use socket2::SockRef;
 
@@ -329,5 +331,19 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(bound);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_file_of_a_socket_that_was_lent_stays_its_owner_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        for (keeper, stays) in [(Keeper::Starter, true), (Keeper::EarlierLife, false)] {
+            let bound = UnixListener::bind(&path).unwrap();
+            let lent = Listening::given(bound.into(), keeper).unwrap();
+            UnixStream::connect(&path).unwrap();
+            drop(lent);
+            assert_eq!(path.exists(), stays, "{keeper:?}");
+            let _ = fs::remove_file(&path);
+        }
     }
 }
