@@ -15,14 +15,23 @@ use crate::actor::listeners::Post;
 use crate::config;
 use crate::protocol::http1::Rest;
 use crate::proxy::Packed;
-use crate::upstream::Held;
+use crate::upstream::{Handed, Held};
 
 /// Connections that may wait at one worker; while it is full, the predecessor waits.
 const QUEUE: usize = 64;
 
 /// A connection that has come from the predecessor.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) enum Arrival {
+    /// A client's.
+    Downstream(Box<Downstream>),
+    /// One to a host, between two requests.
+    Idle(Box<Handed>),
+}
+
+/// A client's connection that has come from the predecessor.
+#[derive(Debug)]
+pub(crate) struct Downstream {
     /// The listener that it came by.
     pub post: Arc<Post>,
     /// Its place among those that the process takes.

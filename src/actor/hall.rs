@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::actor::arrivals::{Arrival, Arrivals};
+use crate::actor::arrivals::{Arrival, Arrivals, Downstream};
 use crate::actor::cluster::Directory;
 use crate::actor::connections::Admitted;
+use crate::actor::emigration::Emigration;
 use crate::actor::listeners::Post;
 use crate::actor::mover::Moving;
 use crate::actor::parking::{Parked, Parking};
@@ -37,6 +38,8 @@ struct Inner {
     arrivals: RefCell<Option<mpsc::Receiver<Arrival>>>,
     directory: Directory,
     pools: Pools,
+    /// How those of them that are idle leave for the successor.
+    emigration: Emigration,
     trunks: Trunks,
     drivers: Drivers,
     lines: WorkerLines,
@@ -83,15 +86,43 @@ impl Hall {
             return;
         };
         while let Poll::Ready(Some(arrival)) = arrivals.poll_recv(cx) {
-            let all = self.0.admitted.borrow().clone();
-            let known = all
-                .iter()
-                .find(|one| Arc::ptr_eq(one.post(), &arrival.post));
-            // One whose listener has been taken down meanwhile ends with it.
-            if let Some(admitted) = known {
-                admitted.arrive(arrival);
+            match arrival {
+                Arrival::Downstream(downstream) => self.arrive(*downstream),
+                Arrival::Idle(handed) => {
+                    // Where it cannot be watched it is closed, and the next request opens another.
+                    let _ = self.0.pools.adopt(*handed, Instant::now());
+                }
             }
         }
+    }
+
+    fn arrive(&self, downstream: Downstream) {
+        let all = self.0.admitted.borrow().clone();
+        let is_it = |one: &&Rc<Admitted>| Arc::ptr_eq(one.post(), &downstream.post);
+        // One whose listener has been taken down meanwhile ends with it.
+        if let Some(admitted) = all.iter().find(is_it) {
+            admitted.arrive(downstream);
+        }
+    }
+
+    /// Has idle upstream connections move to the successor, once any connection can.
+    pub(super) fn part(&self) {
+        let all = self.0.admitted.borrow();
+        let mover = all.iter().find_map(|one| one.post().mover());
+        if let Some(mover) = mover {
+            self.0.emigration.begin(mover, &self.0.pools);
+        }
+    }
+
+    /// Moves idle upstream connections to the successor, once and for as long as they are to. Never
+    /// ends.
+    pub(super) async fn move_idle(&self) {
+        self.0.emigration.run(&self.0.pools).await;
+    }
+
+    /// Waits a moment for those that are to move.
+    pub(super) async fn moved_idle(&self) {
+        self.0.emigration.emptied().await;
     }
 
     /// Lets the worker's pool and those of the others make room for one another, and read one book, and

@@ -10,6 +10,7 @@ mod cluster;
 mod clusters;
 mod connection;
 mod connections;
+mod emigration;
 pub mod explain;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;

@@ -63,17 +63,27 @@ pub(crate) fn queue() -> (mpsc::Sender<Offered>, mpsc::Receiver<Offered>) {
     mpsc::channel(QUEUE)
 }
 
-/// The way by which the connections of one listener leave for the successor.
+/// The way by which the connections of one listener leave for the successor, or idle ones to hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct Mover {
-    place: usize,
+    /// The listener's, of what was offered to the successor.
+    place: Option<usize>,
     offers: mpsc::Sender<Offered>,
 }
 
 impl Mover {
     /// That of the listener at this place of what was offered to the successor.
     pub(crate) fn new(place: usize, offers: mpsc::Sender<Offered>) -> Self {
+        let place = Some(place);
         Self { place, offers }
+    }
+
+    /// That of connections which belong to no listener.
+    pub(crate) fn of_idle(&self) -> Self {
+        Self {
+            place: None,
+            offers: self.offers.clone(),
+        }
     }
 
     /// Whether anything can still leave by it.
@@ -97,7 +107,7 @@ impl Mover {
         } = leaving;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let carried = Carried {
-            listener: Some(self.place),
+            listener: self.place,
             kind,
             moved,
             idle_millis: idle_timeout.map(millis),

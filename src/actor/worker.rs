@@ -200,6 +200,7 @@ impl Crew {
         let supervisor = supervisor.ok_or("the worker is still starting")?;
         self.reconcile_clusters(&supervisor).await?;
         self.hall.sweep_pools();
+        self.hall.part();
         self.reconcile_lanes(&supervisor).await
     }
 
@@ -348,6 +349,8 @@ impl Actor for Roster {
         ctx.run_interval(TICK, |this, _| this.crew.hall.tick(TICK));
         let hall = self.crew.hall.clone();
         ctx.spawn(poll_fn(move |cx| hall.poll_keep(cx)).into_actor(self));
+        let hall = self.crew.hall.clone();
+        ctx.spawn(async move { hall.move_idle().await }.into_actor(self));
     }
 }
 
@@ -378,7 +381,11 @@ impl Handler<Drained> for Roster {
     fn handle(&mut self, Drained: Drained, _: &mut Context<Self>) -> Self::Result {
         self.crew.closing.set(true);
         let crew = self.crew.clone();
-        Box::pin(async move { crew.seen_off().await }.into_actor(self))
+        let drained = async move {
+            crew.seen_off().await;
+            crew.hall.moved_idle().await;
+        };
+        Box::pin(drained.into_actor(self))
     }
 }
 

@@ -20,7 +20,7 @@ pub use hosts::{Hosts, PickError, Picked, note};
 pub use neighbours::Neighbours;
 pub use outbox::Outbox;
 pub use outcome::{Answer as Reply, End as TrunkEnd, Ending, Sent, Told};
-pub use pool::{Held, PoolError, Pooled, Pools, Speech};
+pub use pool::{Handed, Held, PoolError, Pooled, Pools, Resting, Speech};
 pub use probe::{Answer, Finding, probe};
 pub use sole::Sole;
 pub use trunk::{Standing, Trunk, Waiting};

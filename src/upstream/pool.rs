@@ -1,5 +1,7 @@
 //! The upstream connections of one worker, kept to be used again.
 
+mod moving;
+
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
@@ -13,10 +15,12 @@ use tokio::sync::mpsc;
 
 use crate::cluster::{Ending, Host, Lease, Limits, Permit, Work};
 use crate::config;
+use crate::name::ClusterName;
 use crate::net::Stream;
 
 use super::neighbours::{Neighbours, Plea};
 use super::{Book, ConnectError, connect};
+pub use moving::{Handed, Resting};
 
 /// Idle connections that are kept for one host; of more than these the oldest is closed.
 const MOST_IDLE: usize = if cfg!(test) { 8 } else { 1024 };
@@ -45,6 +49,8 @@ struct Kept {
     pleas: RefCell<Option<mpsc::Receiver<Plea>>>,
     /// Whoever is told when an idle connection says anything.
     keeper: RefCell<Option<Waker>>,
+    /// Whoever waits for an idle connection, to move it.
+    mover: RefCell<Option<Waker>>,
 }
 
 /// By [`identity`] of the host, and what is spoken. A queue that is not empty keeps its host alive,
@@ -131,6 +137,8 @@ impl Pools {
             speaks,
             id: next_id(),
             served: 0,
+            cluster: settings.name.clone(),
+            mark: settings.mark,
         })
     }
 
@@ -140,10 +148,14 @@ impl Pools {
     /// to its host are idle.
     pub fn give(&self, mut connection: Pooled, idle_timeout: Option<Duration>, now: Instant) {
         connection.served += 1;
+        let expires = now.checked_add(idle_timeout.unwrap_or(IDLE_TIMEOUT));
+        self.keep_one(connection, expires);
+    }
+
+    fn keep_one(&self, mut connection: Pooled, expires: Option<Instant>) {
         if connection.host().departure().is_leaving() || !self.watches(&mut connection) {
             return;
         }
-        let expires = now.checked_add(idle_timeout.unwrap_or(IDLE_TIMEOUT));
         let mut idle = self.0.idle.borrow_mut();
         let key = (identity(connection.host()), connection.speaks);
         let queue = idle.entry(key).or_default();
@@ -156,6 +168,9 @@ impl Pools {
             connection,
             expires,
         });
+        if let Some(mover) = self.0.mover.take() {
+            mover.wake();
+        }
     }
 
     /// Closes the connections that are idle for too long, whose host leaves, that the peer has
@@ -314,6 +329,9 @@ pub struct Pooled {
     speaks: Speech,
     id: u64,
     served: u64,
+    /// Of its host, and the `SO_MARK` that was in effect: another process looks for the same.
+    cluster: ClusterName,
+    mark: Option<u32>,
 }
 
 impl Pooled {

@@ -15,6 +15,7 @@ mod load;
 mod logs;
 mod moves;
 mod moves_auto;
+mod moves_idle;
 mod moves_rpc;
 mod peers;
 mod protocols;

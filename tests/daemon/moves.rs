@@ -33,14 +33,22 @@ fn head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
 
 /// An HTTP server that answers with the target it was asked for, and echoes once it is upgraded.
 pub(crate) fn origin() -> SocketAddr {
+    counting_origin().0
+}
+
+/// The same, and how many have connected to it.
+pub(crate) fn counting_origin() -> (SocketAddr, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
+    let connected = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&connected);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            count.fetch_add(1, Relaxed);
             thread::spawn(move || serve(stream));
         }
     });
-    address
+    (address, connected)
 }
 
 fn serve(mut stream: TcpStream) -> io::Result<()> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, PATIENCE, configuration};
 use crate::load::Origin;
-use crate::upgrade::{free_address, running};
+use crate::upgrade::{free_address, running, starting};
 
 /// A home with a listener that speaks Bolt, and says goodbye, before this host.
 fn home(host: &str) -> (Home, SocketAddr) {
@@ -256,4 +256,36 @@ fn what_a_listener_of_another_kind_cannot_take_is_told_and_ends_at_its_rest() {
     assert_eq!(code, Some(0), "{said}");
     let stayed = "moved 0 connections (0 between requests, 0 relays), 1 stayed: 1 since its listener is of another kind now";
     assert!(said.contains(stayed), "{said}");
+}
+
+#[test]
+fn a_connection_that_one_request_had_to_itself_serves_the_next_in_the_successor() {
+    // It would never answer on a second one while the first is open.
+    let (host, tell) = told_host();
+    let (home, address) = home(&host.to_string());
+    let text = fs::read_to_string(home.path("conf/mosn.json")).expect("it is ours");
+    let mut document: Value = serde_json::from_str(&text).expect("it is JSON");
+    let chain = &mut document["servers"][0]["listeners"][0]["filter_chains"][0];
+    chain["filters"][0]["config"]["extend_config"]["pool_mode"] = json!("ping-pong");
+    fs::write(home.path("conf/mosn.json"), document.to_string()).expect("it is ours");
+    // What is idle is found by the worker that has it.
+    let one = [("BANYAN_WORKERS", "1")];
+    let mut old = starting(&home, &one);
+    old.says("/logs/mosn.pid");
+    let mut caller = Caller::on(address);
+    let mut asks = || {
+        caller.send();
+        tell.send(()).expect("the host is there");
+        caller.is_answered();
+    };
+    asks();
+
+    let mut new = starting(&home, &one);
+    new.says("/logs/mosn.pid");
+    let (code, said) = old.ends();
+
+    assert_eq!(code, Some(0), "{said}");
+    let moved = "0 stayed; of idle ones to hosts 1 moved, 0 closed";
+    assert!(said.contains(moved), "{said}");
+    asks();
 }

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::watch::{Progress, Watch, Why};
-use crate::actor::arrivals::Arrival;
+use crate::actor::arrivals::Downstream;
 use crate::actor::connection::{Connection, Entry};
 use crate::actor::listeners::Post;
 use crate::actor::mover::Next;
@@ -124,14 +124,14 @@ impl Admitted {
     }
 
     /// Serves one that has come from the predecessor. Where it cannot be, it ends.
-    pub(in crate::actor) fn arrive(&self, arrival: Arrival) {
-        let Arrival {
+    pub(in crate::actor) fn arrive(&self, downstream: Downstream) {
+        let Downstream {
             permit,
             idle_timeout,
             quiet,
             what,
             ..
-        } = arrival;
+        } = downstream;
         let progress = Progress::default();
         progress.idle_timeout.set(idle_timeout);
         progress.quiet.set(quiet);

@@ -72,9 +72,10 @@ impl Arriving {
                 if let Some(arrival) = self.held.remove(&id)
                     && let Some(holdings) = desk.holdings.get()
                 {
+                    let is_client_s = matches!(arrival, Arrival::Downstream(_));
                     let sent = timeout(TAKES_WITHIN, holdings.arrivals.send(arrival)).await;
                     sent.map_err(|_| "a worker takes none".to_owned())?;
-                    self.came += 1;
+                    self.came += u64::from(is_client_s);
                 }
             }
             Message::Shown { shown, more } => {

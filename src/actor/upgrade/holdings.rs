@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::actor::arrivals::{Arrival, Arrivals, Pair, What};
-use crate::actor::clusters::Shelf;
+use crate::actor::arrivals::{Arrival, Arrivals, Downstream, Pair, What};
+use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::findings::Findings;
 use crate::actor::listeners::{Board, Post};
-use crate::cluster::{Ending, Lease, Work};
+use crate::cluster::{Ending, Host, Lease, Work};
 use crate::config::{NetworkFilter, Spoken};
 use crate::protocol::detect::Untold;
-use crate::protocol::handover::{self, Carried, Framed, Kind, Movable};
+use crate::protocol::handover::{self, Carried, Framed, Idle, Kind, Movable, Upstream};
 use crate::protocol::{http1, rpc};
 use crate::proxy::Packed;
-use crate::upstream::Held;
+use crate::upstream::{Handed, Held};
 
 /// What a process has, by which a connection from its predecessor finds its place.
 pub(crate) struct Holdings {
@@ -45,6 +45,25 @@ impl Holdings {
         payload: Vec<u8>,
         sockets: Vec<OwnedFd>,
     ) -> Result<Arrival, String> {
+        match &carried.kind {
+            Kind::Idle(idle) => {
+                let left = carried.idle_millis.map(Duration::from_millis);
+                let handed = self.idle(idle, left, &payload, sockets)?;
+                Ok(Arrival::Idle(Box::new(handed)))
+            }
+            Kind::Framed(_) | Kind::Pair(_) => {
+                let downstream = self.downstream(carried, payload, sockets)?;
+                Ok(Arrival::Downstream(Box::new(downstream)))
+            }
+        }
+    }
+
+    fn downstream(
+        &self,
+        carried: Carried,
+        payload: Vec<u8>,
+        sockets: Vec<OwnedFd>,
+    ) -> Result<Downstream, String> {
         let posts = self.board.posts();
         let is_it = |post: &&Arc<Post>| post.inherited().is_some();
         let mut inherited = posts.iter().filter(is_it);
@@ -56,15 +75,53 @@ impl Holdings {
         let what = match carried.kind {
             Kind::Framed(framed) => framed_of(&framed, filter, payload, sockets)?,
             Kind::Pair(pair) => self.pair(pair, carried.moved.1, filter, payload, sockets)?,
-            Kind::Idle { .. } => return Err("an idle connection came by a listener".to_owned()),
+            Kind::Idle(_) => return Err("it is no client's".to_owned()),
         };
-        Ok(Arrival {
+        Ok(Downstream {
             post: Arc::clone(post),
             permit,
             idle_timeout: carried.idle_millis.map(Duration::from_millis),
             quiet: Duration::from_millis(carried.quiet_millis),
             what,
         })
+    }
+
+    fn idle(
+        &self,
+        idle: &Idle,
+        left: Option<Duration>,
+        payload: &[u8],
+        sockets: Vec<OwnedFd>,
+    ) -> Result<Handed, String> {
+        let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
+        let (host, cluster) = self.host(&idle.upstream)?;
+        let settings = Arc::clone(&cluster.settings);
+        let speaks = Spoken::ALL.map(Spoken::name);
+        let speaks = speaks.into_iter().find(|name| *name == idle.speaks);
+        let speaks = speaks.ok_or("its protocol is not known here")?;
+        if idle.mark != settings.mark || !payload.is_empty() {
+            return Err("it is of another kind now".to_owned());
+        }
+        if host.load().active_connections() >= idle.most {
+            return Err("there are enough".to_owned());
+        }
+        Ok(Handed {
+            socket,
+            held: held(host, &cluster, Work::Connection)?,
+            speaks,
+            settings,
+            served: idle.served,
+            left,
+        })
+    }
+
+    fn host(&self, upstream: &Upstream) -> Result<(Arc<Host>, Arc<Snapshot>), String> {
+        let cluster = self.shelf.find(&upstream.cluster.as_str().into());
+        let cluster = cluster.ok_or("its cluster is not there")?.load_full();
+        let host = cluster.hosts.named(&upstream.host);
+        let host = host.filter(|host| !host.departure().is_leaving());
+        let host = Arc::clone(host.ok_or("its host is not there")?);
+        Ok((host, cluster))
     }
 
     fn pair(
@@ -86,22 +143,13 @@ impl Holdings {
             return Err(OTHER_KIND.to_owned());
         }
         let sockets = sockets.try_into().map_err(|_| MISCOUNTED)?;
-        let cluster = self.shelf.find(&pair.upstream.cluster.as_str().into());
-        let cluster = cluster.ok_or("its cluster is not there")?.load_full();
-        let host = cluster.hosts.named(&pair.upstream.host);
-        let host = host.filter(|host| !host.departure().is_leaving());
-        let host = Arc::clone(host.ok_or("its host is not there")?);
-        let limit = cluster.settings.limits.connections;
-        let permit = cluster.limits.connection(limit);
-        let permit = permit.ok_or("the limit of its cluster is reached")?;
         let work = match is_tunnel {
             true => Work::Connection,
             false => Work::Relay,
         };
-        let mut lease = Lease::new(host, work);
-        lease.ends(Ending::Local);
+        let (host, cluster) = self.host(&pair.upstream)?;
         let pair = Box::new(Pair {
-            held: Held { lease, permit },
+            held: held(host, &cluster, work)?,
             cluster: Arc::clone(&cluster.settings),
             is_tunnel,
             packed: Packed {
@@ -112,6 +160,16 @@ impl Holdings {
         });
         Ok(What::Pair { sockets, pair })
     }
+}
+
+/// Counts a connection to a host of this cluster.
+fn held(host: Arc<Host>, cluster: &Snapshot, work: Work) -> Result<Held, String> {
+    let limit = cluster.settings.limits.connections;
+    let permit = cluster.limits.connection(limit);
+    let permit = permit.ok_or("the limit of its cluster is reached")?;
+    let mut lease = Lease::new(host, work);
+    lease.ends(Ending::Local);
+    Ok(Held { lease, permit })
 }
 
 const OTHER_KIND: &str = "its listener is of another kind now";

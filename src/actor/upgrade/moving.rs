@@ -69,6 +69,7 @@ struct Moves {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Framed,
+    Idle,
     Pair,
 }
 
@@ -125,8 +126,9 @@ impl Moves {
             return Ok(());
         }
         let class = match carried.kind {
+            Kind::Framed(_) => Class::Framed,
+            Kind::Idle(_) => Class::Idle,
             Kind::Pair(_) => Class::Pair,
-            Kind::Framed(_) | Kind::Idle { .. } => Class::Framed,
         };
         let id = self.window.offer((class, answer), Instant::now());
         let carried = Box::new(carried);
@@ -146,9 +148,9 @@ impl Moves {
                 }
             }
             Message::NotHeld { id, reason } => {
-                if let Some((_, answer)) = self.window.answered(id) {
+                if let Some((class, answer)) = self.window.answered(id) {
                     let _ = answer.send(Verdict::Stays);
-                    self.tally.stayed(reason);
+                    self.tally.stayed(class, reason);
                 }
             }
             // A word that comes twice says nothing new.
@@ -175,18 +177,27 @@ impl Moves {
 struct Tally {
     framed: u64,
     pairs: u64,
+    /// Those to hosts that were idle.
+    idle: u64,
     stayed: BTreeMap<String, u64>,
+    /// Idle ones that the successor has no use for.
+    closed: u64,
 }
 
 impl Tally {
     fn moved(&mut self, class: Class) {
         match class {
             Class::Framed => self.framed += 1,
+            Class::Idle => self.idle += 1,
             Class::Pair => self.pairs += 1,
         }
     }
 
-    fn stayed(&mut self, reason: String) {
+    fn stayed(&mut self, class: Class, reason: String) {
+        if class == Class::Idle {
+            self.closed += 1;
+            return;
+        }
         let is_known = self.stayed.contains_key(&reason);
         let reason = match is_known || self.stayed.len() < REASONS {
             true => reason,
@@ -208,6 +219,10 @@ impl fmt::Display for Tally {
             let sign = if index == 0 { ':' } else { ',' };
             write!(f, "{sign} {count} since {reason}")?;
         }
+        if self.idle + self.closed > 0 {
+            let Self { idle, closed, .. } = self;
+            write!(f, "; of idle ones to hosts {idle} moved, {closed} closed")?;
+        }
         Ok(())
     }
 }
@@ -226,14 +241,19 @@ mod tests {
             tally.to_string(),
             "moved 3 connections (2 between requests, 1 relays), 0 stayed"
         );
-        tally.stayed("its host is not there".to_owned());
-        tally.stayed("its host is not there".to_owned());
-        tally.stayed("the connection limit is reached".to_owned());
+        let mut stays = |reason: &str| tally.stayed(Class::Framed, reason.to_owned());
+        stays("its host is not there");
+        stays("its host is not there");
+        stays("the connection limit is reached");
         assert!(tally.to_string().ends_with(
             "3 stayed: 2 since its host is not there, 1 since the connection limit is reached"
         ));
 
-        (0..100).for_each(|number| tally.stayed(number.to_string()));
+        tally.moved(Class::Idle);
+        tally.stayed(Class::Idle, "its host is not there".to_owned());
+        let idle = "; of idle ones to hosts 1 moved, 1 closed";
+        assert!(tally.to_string().ends_with(idle));
+        (0..100).for_each(|number| tally.stayed(Class::Pair, number.to_string()));
 
         assert_eq!(tally.stayed.len(), REASONS + 1);
         assert_eq!(tally.stayed.values().sum::<u64>(), 103);

@@ -31,13 +31,8 @@ pub enum Kind {
     Framed(Framed),
     /// Two connections whose bytes are relayed.
     Pair(Pair),
-    /// An upstream connection between two HTTP requests.
-    Idle {
-        /// To whom.
-        upstream: Upstream,
-        /// Requests that it has served.
-        served: u64,
-    },
+    /// An upstream connection between two requests.
+    Idle(Idle),
 }
 
 /// A connection between two frames of its protocol.
@@ -86,6 +81,22 @@ pub struct Pair {
     pub is_tunnel: bool,
     /// How far its two directions have come.
     pub halves: Halves,
+}
+
+/// An upstream connection between two requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// To whom.
+    pub upstream: Upstream,
+    /// The name of its protocol.
+    pub speaks: String,
+    /// Requests that it has served.
+    pub served: u64,
+    /// Its `SO_MARK`.
+    pub mark: Option<u32>,
+    /// So many connections to the host the predecessor had, idle or not, when it began to move them:
+    /// more of them would be of no use.
+    pub most: u64,
 }
 
 /// A host of a cluster.

@@ -16,7 +16,7 @@ mod frame;
 mod message;
 mod shown;
 
-pub use carried::{Carried, Framed, Halves, Kind, Movable, Pair, Upstream};
+pub use carried::{Carried, Framed, Halves, Idle, Kind, Movable, Pair, Upstream};
 pub use frame::{FrameError, HEADER_BYTES, Header, MOST_DESCRIPTORS, decode, encode};
 pub use message::{ListenerOffer, Message, Offer, Place};
 pub use shown::{ChartState, EjectedState, HostState, Shown};

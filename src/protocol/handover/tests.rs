@@ -25,7 +25,15 @@ fn kind() -> impl Strategy<Value = Kind> {
             let memory = serde_json::json!({ "served": served });
             Kind::Framed(Framed { protocol, memory })
         }),
-        (upstream(), any::<u64>()).prop_map(|(upstream, served)| Kind::Idle { upstream, served }),
+        (upstream(), ".*", any::<u64>(), any::<(Option<u32>, u64)>()).prop_map(
+            |(upstream, speaks, served, (mark, most))| Kind::Idle(Idle {
+                upstream,
+                speaks,
+                served,
+                mark,
+                most,
+            }),
+        ),
         (upstream(), halves).prop_map(|(upstream, (up, [up_open, down_open, is_tunnel]))| {
             let halves = Halves {
                 up,

@@ -334,3 +334,55 @@ async fn a_worker_that_is_gone_is_not_asked() {
     let refused = origin.try_connect(0).await;
     assert!(matches!(refused, Err(PoolError::Overflow)), "{refused:?}");
 }
+
+#[actix::test]
+async fn one_that_moves_is_the_newest_and_goes_on_elsewhere_for_no_longer_than_here() {
+    let origin = Origin::new(1).await;
+    let (older, _old) = origin.connect(0).await;
+    let (newer, mut theirs) = origin.connect(0).await;
+    let number = newer.stream.local_address().unwrap();
+    let (now, minute) = (Instant::now(), Duration::from_secs(60));
+    origin.pools.give(older, None, now);
+    origin.pools.give(newer, Some(minute), now);
+
+    let resting = origin.pools.any_now(now).unwrap();
+
+    let there = Pools::default();
+    let held = |limits: &Arc<Limits>| Held {
+        lease: Lease::new(Arc::clone(origin.host(0)), Work::Connection),
+        permit: limits.connection(None).unwrap(),
+    };
+    let handed = Handed {
+        socket: resting.carry().unwrap(),
+        held: held(&origin.limits),
+        speaks: resting.speaks(),
+        settings: Arc::new(origin.settings.clone()),
+        served: resting.served(),
+        left: resting.left(now + minute / 2),
+    };
+    resting.has_moved();
+    there.adopt(handed, now).unwrap();
+    assert_eq!((origin.pools.idle(), there.idle()), (1, 1));
+    there.sweep(now + minute / 3);
+    let goes_on = there.take(origin.host(0), SPEECH).unwrap();
+    assert_eq!(goes_on.local_address().unwrap(), number);
+    assert_eq!(goes_on.served(), 1);
+    theirs.write_all(b"x").await.unwrap();
+    assert_eq!(next_byte(&goes_on).await, 1);
+    there.keep_one(goes_on, now.checked_add(minute / 2));
+    there.sweep(now + minute / 2);
+    assert_eq!(there.idle(), 0);
+}
+
+#[actix::test]
+async fn who_waits_for_any_idle_connection_is_told_of_the_next() {
+    let origin = Origin::new(1).await;
+    let (connection, _theirs) = origin.connect(0).await;
+    let waits = origin.pools.any();
+    let gives = async { origin.give(connection) };
+
+    let (resting, ()) = tokio::join!(timeout(PATIENCE, waits), gives);
+
+    origin.pools.put_back(resting.unwrap());
+    assert!(origin.take(0).is_some());
+}
