@@ -100,6 +100,7 @@ use crate::filter::Registry;
 pub use crate::handle::{Failure, Hosts, ProxyHandle};
 pub use crate::name::{ClusterName, ListenerName};
 use crate::net::Given;
+use crate::protocol::Codecs;
 use crate::supervise::Exit;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Roller;
@@ -118,6 +119,7 @@ pub struct Proxy {
     drain_time: Duration,
     pre_drain_wait: Duration,
     filters: Registry,
+    codecs: Codecs,
     access: AccessLogs,
     log_directory: Option<PathBuf>,
     log: slog::Logger,
@@ -144,6 +146,7 @@ impl Default for Proxy {
             drain_time: DRAIN_TIME,
             pre_drain_wait: Duration::ZERO,
             filters: Registry::default(),
+            codecs: Codecs::default(),
             access: AccessLogs::new(Roller::default(), TimeZone::system()),
             log_directory: None,
             log: slog::Logger::root(slog::Discard, slog::o!()),
@@ -198,6 +201,14 @@ impl Proxy {
     #[must_use]
     pub fn pre_drain_wait(mut self, pre_drain_wait: Duration) -> Self {
         self.pre_drain_wait = pre_drain_wait;
+        self
+    }
+
+    /// Protocols of frames that are spoken, the caller's own too (default: those of the proxy).
+    /// Configurations name them by their names, and `Auto` knows them by their rules.
+    #[must_use]
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
         self
     }
 
@@ -309,6 +320,7 @@ impl Proxy {
             drain_time,
             pre_drain_wait,
             filters,
+            codecs,
             access,
             log_directory,
             log,
@@ -326,6 +338,7 @@ impl Proxy {
             drain_time,
             pre_drain: pre_drain_wait,
             filters,
+            codecs,
             access,
             log_directory,
             book: Book::new(look_up, log.clone()),

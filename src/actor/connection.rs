@@ -97,7 +97,7 @@ impl Connection {
 
     /// Serves requests, until the connection is over, is parked, moves, or becomes a relay.
     fn serve(&self, leave: Leave, parting: Parting, ctx: &mut Context<Self>) {
-        let served = http::serve(self.connection(leave, parting, Spoken::Http1.name()));
+        let served = http::serve(self.connection(leave, parting, Spoken::HTTP1));
         ctx.spawn(
             served
                 .into_actor(self)
@@ -135,10 +135,8 @@ impl Connection {
             found
                 .into_actor(self)
                 .map(move |(leave, speaks), this, ctx| match speaks {
-                    Speaks::Known(Spoken::Http1) => this.serve(leave, parting, ctx),
-                    Speaks::Known(Spoken::Rpc(protocol)) => {
-                        this.serve_rpc(leave, parting, protocol.name(), ctx);
-                    }
+                    Speaks::Http1 => this.serve(leave, parting, ctx),
+                    Speaks::Rpc(name) => this.serve_rpc(leave, parting, name, ctx),
                     Speaks::Other => this.open(leave.stream, ctx),
                     Speaks::Nothing => ctx.stop(),
                     Speaks::Untold => this.move_untold(leave, since, ctx),
@@ -347,8 +345,15 @@ impl Actor for Connection {
             NetworkFilter::Close => ctx.stop(),
             NetworkFilter::Proxy(_) => self.serve(self.first(downstream), Parting::Moves, ctx),
             NetworkFilter::Rpc(rpc) => {
-                let speaks = rpc.protocol.name();
-                self.serve_rpc(self.first(downstream), Parting::Moves, speaks, ctx);
+                let fitting = self.setting.post.fitting.load();
+                match fitting.codecs.find(rpc.protocol.name()) {
+                    Some(known) => {
+                        let (leave, speaks) = (self.first(downstream), known.codec.name());
+                        self.serve_rpc(leave, Parting::Moves, speaks, ctx);
+                    }
+                    // Nobody brings it, which was said when the listener was made.
+                    None => ctx.stop(),
+                }
             }
             NetworkFilter::TcpProxy(_) => self.open(downstream, ctx),
         }

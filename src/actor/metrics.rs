@@ -139,7 +139,13 @@ fn downstream(counted: &Counted, key: &str) -> Value {
         "process_time_total" => requests.process_time_total,
         "request_time" => return (&counted.times.request).into(),
         "process_time" => return (&counted.times.process).into(),
-        status => return of_status(requests, status),
+        other => {
+            let mut unspoken = connections.connections_unspoken.named();
+            match unspoken.find(|(name, _)| *name == other) {
+                Some((_, count)) => count,
+                None => return of_status(requests, other),
+            }
+        }
     };
     count.into()
 }

@@ -8,16 +8,19 @@ use tokio::time::Instant;
 
 use crate::actor::logger::Event;
 use crate::actor::setting::Setting;
-use crate::config::{AutoProxy, NetworkFilter, RpcProtocol, Spoken};
+use crate::config::{AutoProxy, Breadth, NetworkFilter, Spoken};
 use crate::net::Stream;
-use crate::protocol::detect::{Patience, Rule, bolt, bolt_v2, http1};
+use crate::protocol::detect::{Patience, Rule, Unspoken, http1};
+use crate::protocol::{Codecs, Known};
 use crate::proxy::detect::{Told, Waits, told};
 
 /// What is to become of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaks {
-    /// It is served as this.
-    Known(Spoken),
+    /// It is served as HTTP.
+    Http1,
+    /// It is served as this protocol of frames.
+    Rpc(&'static str),
     /// It goes on as it is.
     Other,
     /// It ends.
@@ -51,28 +54,64 @@ impl Setting {
             },
             begun: auto.budget,
         };
-        let candidates: Vec<_> = auto.spoken.iter().map(|&one| (one, rule(one))).collect();
+        let candidates = candidates(auto, &self.post.fitting.load().codecs);
         let found = told(stream, &candidates, waits).await;
         if found == Told::Late(0) {
             self.expect_silence(destination);
         }
-        let seen = match found {
-            Told::Is(one) => return Speaks::Known(one),
+        let unspoken = match &found {
             Told::Gone => return Speaks::Nothing,
-            Told::Unknown(_) | Told::Late(_) if auto.fallback.is_some() => return Speaks::Other,
-            Told::Unknown(seen) => format!("magic :[{}]", in_go(&seen)),
-            Told::Late(bytes) => format!("only {bytes} bytes in time"),
+            Told::Is(Met::Http1) => return Speaks::Http1,
+            Told::Is(Met::Rpc(name)) => return Speaks::Rpc(name),
+            Told::Is(Met::Unspoken(one)) => Some(*one),
+            Told::Unknown(seen) => Unspoken::of(seen),
+            Told::Late(_) => None,
         };
+        let becomes = match auto.fallback {
+            Some(_) => Speaks::Other,
+            None => Speaks::Nothing,
+        };
+        if let Some(one) = unspoken {
+            self.note_unspoken(one, becomes);
+        } else if becomes == Speaks::Nothing {
+            self.note_unknown(&found);
+        }
+        becomes
+    }
+
+    fn note_unspoken(&self, one: Unspoken, becomes: Speaks) {
+        self.counters.count_unspoken(one.name());
+        let (listener, title) = (&self.post.settings().name, one.title());
+        let what = match becomes {
+            Speaks::Other => "goes to the filter behind",
+            _ => "is closed",
+        };
+        self.note_auto(
+            format!("{listener} {title}"),
+            &format!(": {title} is not spoken yet: a connection of listener `{listener}` {what}"),
+        );
+    }
+
+    fn note_unknown(&self, found: &Told<Met>) {
+        let seen = match found {
+            Told::Unknown(seen) => format!("magic :[{}]", in_go(&seen[..seen.len().min(10)])),
+            Told::Late(bytes) => format!("only {bytes} bytes in time"),
+            Told::Is(_) | Told::Gone => return,
+        };
+        let listener = &self.post.settings().name;
+        self.note_auto(
+            listener.to_string(),
+            &format!(" {seen} (listener `{listener}`)"),
+        );
+    }
+
+    fn note_auto(&self, kind: String, what: &str) {
         self.note(Event {
             level: Level::Error,
             tag: "proxy.auto",
-            kind: settings.name.to_string(),
-            text: format!(
-                "[proxy] Protocol Auto error {seen} (listener `{}`)",
-                settings.name
-            ),
+            kind,
+            text: format!("[proxy] Protocol Auto error{what}"),
         });
-        Speaks::Nothing
     }
 
     fn expect_silence(&self, destination: Option<SocketAddr>) {
@@ -101,10 +140,35 @@ fn in_go(bytes: &[u8]) -> String {
     numbers.join(" ")
 }
 
-fn rule(spoken: Spoken) -> Rule {
-    match spoken {
-        Spoken::Http1 => http1,
-        Spoken::Rpc(RpcProtocol::Bolt) => bolt,
-        Spoken::Rpc(RpcProtocol::BoltV2) => bolt_v2,
+/// What a connection may turn out to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    Http1,
+    Rpc(&'static str),
+    Unspoken(Unspoken),
+}
+
+/// What comes into question, in its order: what is spoken is tried first.
+fn candidates(auto: &AutoProxy, codecs: &Codecs) -> Vec<(Met, Rule)> {
+    let met = |known: Known| (Met::Rpc(known.codec.name()), known.rule);
+    let mut candidates = Vec::new();
+    for one in &auto.spoken {
+        candidates.extend(match one {
+            Spoken::Http1 => Some((Met::Http1, http1 as Rule)),
+            Spoken::Rpc(protocol) => codecs.find(protocol.name()).map(met),
+        });
     }
+    if auto.breadth == Breadth::All {
+        for other in codecs.all().map(met) {
+            if !candidates.iter().any(|(known, _)| *known == other.0) {
+                candidates.push(other);
+            }
+        }
+    }
+    let unspoken = auto
+        .unspoken
+        .iter()
+        .filter_map(|name| Unspoken::named(name));
+    candidates.extend(unspoken.map(|one| (Met::Unspoken(one), one.rule())));
+    candidates
 }

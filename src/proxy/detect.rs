@@ -13,6 +13,9 @@ use crate::protocol::detect::{Rule, Verdict, detect};
 /// Bytes that are looked at: more than any rule needs that looks at the head alone.
 const LOOKED_AT: usize = 256;
 
+/// Bytes of them that are shown of what is unknown: enough for every rule of our own.
+const SHOWN: usize = 24;
+
 /// What was found out.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Told<T> {
@@ -82,7 +85,7 @@ async fn look<T: Copy>(stream: &Stream, candidates: &[(T, Rule)], known: usize) 
             Verdict::More if bytes == 0 && ended => Look::Told(Told::Gone),
             Verdict::More if !ended && bytes < buffer.len() => Look::More(bytes),
             Verdict::More | Verdict::Unknown => {
-                Look::Told(Told::Unknown(seen[..bytes.min(10)].to_vec()))
+                Look::Told(Told::Unknown(seen[..bytes.min(SHOWN)].to_vec()))
             }
         }
         .into()
@@ -135,7 +138,7 @@ mod tests {
         let (stream, mut peer) = tcp().await;
         peer.write_all(b"SSH-2.0-OpenSSH\r\n").await.unwrap();
         let found = told(&stream, &CANDIDATES, waits(LONG, LONG)).await;
-        assert_eq!(found, Told::Unknown(b"SSH-2.0-Op".to_vec()));
+        assert_eq!(found, Told::Unknown(b"SSH-2.0-OpenSSH\r\n".to_vec()));
         assert_eq!(receive(&stream).await, b"SSH-2.0-OpenSSH\r\n");
     }
 

@@ -22,10 +22,50 @@ pub struct ListenerCounters {
     pub idle_closed: AtomicU64,
     /// Connections that got no upstream.
     pub failed: AtomicU64,
+    /// Connections that speak what is told apart and not spoken, by its name in [`UNSPOKEN`].
+    unspoken: [AtomicU64; UNSPOKEN.len()],
     /// Bytes that came from downstream.
     pub received_bytes: AtomicU64,
     /// Bytes that went downstream.
     pub sent_bytes: AtomicU64,
+}
+
+/// Protocols that are told apart and not spoken: MOSN's names, and those of their counters.
+pub const UNSPOKEN: [(&str, &str); 4] = [
+    ("Http2", "connection_http2_unspoken"),
+    ("dubbo", "connection_dubbo_unspoken"),
+    ("dubbo-thrift", "connection_dubbo_thrift_unspoken"),
+    ("tars", "connection_tars_unspoken"),
+];
+
+impl ListenerCounters {
+    /// Counts a connection that speaks what is told apart and not spoken.
+    pub fn count_unspoken(&self, protocol: &str) {
+        let place = UNSPOKEN.iter().position(|(name, _)| *name == protocol);
+        if let Some(counter) = place.and_then(|place| self.unspoken.get(place)) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Connections that speak what is told apart and not spoken. Serialized as one number a protocol,
+/// by its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnspokenTotals([u64; UNSPOKEN.len()]);
+
+impl UnspokenTotals {
+    /// The name of each counter, and its number.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = UNSPOKEN.iter().map(|(_, counter)| *counter);
+        names.zip(self.0)
+    }
+}
+
+impl Serialize for UnspokenTotals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = UNSPOKEN.iter().map(|(name, _)| *name);
+        serializer.collect_map(names.zip(self.0))
+    }
 }
 
 /// The sum over the workers at one moment.
@@ -39,6 +79,8 @@ pub struct ListenerTotals {
     pub connections_idle_closed: u64,
     /// Connections that got no upstream.
     pub connections_failed: u64,
+    /// Connections that speak what is told apart and not spoken.
+    pub connections_unspoken: UnspokenTotals,
     /// Bytes that came from downstream. A connection's are counted once a second, and at its end.
     pub bytes_received: u64,
     /// Bytes that went downstream, as `bytes_received`.
@@ -55,6 +97,14 @@ impl AddAssign<&ListenerCounters> for ListenerTotals {
         self.connections_total += total;
         self.connections_idle_closed += counted.idle_closed.load(Relaxed);
         self.connections_failed += counted.failed.load(Relaxed);
+        let unspoken = self
+            .connections_unspoken
+            .0
+            .iter_mut()
+            .zip(&counted.unspoken);
+        for (sum, count) in unspoken {
+            *sum += count.load(Relaxed);
+        }
         self.bytes_received += counted.received_bytes.load(Relaxed);
         self.bytes_sent += counted.sent_bytes.load(Relaxed);
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use banyan::config::{
-    Access, AccessFormat, Causes, Connect, Deadlines, Goaway, HttpProxy, Known, Limits,
+    Access, AccessFormat, Breadth, Causes, Connect, Deadlines, Goaway, HttpProxy, Known, Limits,
     MetadataWhen, NetworkFilter, Piece, PoolMode, RpcProtocol, RpcProxy, Spoken, StreamFilter,
     Target, TcpProxy, Variable,
 };
@@ -83,15 +83,20 @@ fn several_protocols_are_told_apart_in_their_order() {
             other => panic!("{other:?}"),
         }
     };
-    let [http, bolt, second] = Spoken::ALL;
-    for (protocols, spoken) in [
-        ("Auto", &[http, bolt, second][..]),
-        ("bolt,Http1", &[bolt, http]),
-        ("Http1,dubbo", &[http]),
-        ("Http2,boltv2", &[second]),
+    let every = ["Http2", "dubbo", "dubbo-thrift", "tars"];
+    for (protocols, spoken, unspoken) in [
+        ("Auto", &["Http1", "bolt", "boltv2"][..], &every[..]),
+        ("bolt,Http1", &["bolt", "Http1"], &[]),
+        ("Http1,dubbo", &["Http1"], &["dubbo"]),
+        ("Http2,boltv2", &["boltv2"], &["Http2"]),
+        ("x_example,Http1", &["x_example", "Http1"], &[]),
     ] {
         let found = auto(&format!(r#""downstream_protocol": "{protocols}""#));
-        assert_eq!(found.spoken, spoken, "{protocols}");
+        let names: Vec<_> = found.spoken.iter().map(Spoken::name).collect();
+        assert_eq!(names, spoken, "{protocols}");
+        assert_eq!(found.unspoken, unspoken, "{protocols}");
+        let is_all = found.breadth == Breadth::All;
+        assert_eq!(is_all, protocols == "Auto");
         assert_eq!(found.http.target, Target::Cluster("a".into()));
         assert_eq!(found.rpc.target, Target::Cluster("a".into()));
         assert_eq!(found.fallback, None);
@@ -133,6 +138,10 @@ fn bolt_is_spoken_by_each_of_its_names() {
     ] {
         assert_eq!(rpc(config), plain, "{config}");
     }
+    let brought = rpc(r#""downstream_protocol": "x_example",
+        "extend_config": {"x_example": {"pool_mode": "bound"}}"#);
+    assert_eq!(brought.protocol.name(), "x_example");
+    assert_eq!(brought.pool_mode, PoolMode::Bound);
     let second = rpc(r#""downstream_protocol": "boltv2""#);
     assert_eq!(second.protocol, RpcProtocol::BoltV2);
     let settings = r#"{"enable_bolt_goaway": true, "max_frame_size": 4096}"#;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::admin::Admin;
 use crate::home::{Home, PATIENCE, Process};
 use crate::load::{Origin, command};
 use crate::upgrade::{running, starting};
@@ -131,4 +132,58 @@ fn without_a_fallback_what_is_unknown_is_closed_and_logged() {
     assert!(read.as_ref().map_or(true, |read| *read == 0), "{read:?}");
     process.says_part("Protocol Auto error magic :[83 83 72]");
     ends(process);
+}
+
+#[test]
+fn what_is_known_and_not_spoken_is_called_by_its_name() {
+    let rest = Origin::start("tcp");
+    let hosts = ["pages", "calls", "rest"].map(|name| (name, &*rest.address));
+    let dubbo = [&[0xda, 0xbb, 0xc2, 0][..], &[0; 12]].concat();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let known = [
+        ("HTTP/2", preface, "http2"),
+        ("Dubbo", dubbo, "dubbo"),
+        (
+            "Dubbo over Thrift",
+            vec![0, 0, 0, 50, 0xda, 0xbc],
+            "dubbo_thrift",
+        ),
+        ("Tars", vec![0, 0, 1, 0, 0x10, 1], "tars"),
+    ];
+    let closed = json!({ "downstream_protocol": "Auto", "router_config_name": "r" });
+    let listed = json!({ "downstream_protocol": "bolt,Http1", "router_config_name": "r" });
+    for proxy in [closed, listed, auto("60s")] {
+        let has_fallback = proxy["fallback_for_unknown_protocol"] == true;
+        let mut admin = Admin::of(&configuration(&proxy, &hosts), "");
+        for (title, begins, counter) in &known {
+            let mut client = TcpStream::connect(admin.process.address()).expect("it listens");
+            client.set_read_timeout(Some(PATIENCE)).expect("it is open");
+            client.set_nodelay(true).expect("it is open");
+            // However it is cut, it is known, unless what is listed is ruled out before.
+            let pieces = match proxy["downstream_protocol"] == "Auto" {
+                true => 1,
+                false => begins.len(),
+            };
+            for piece in begins.chunks(pieces) {
+                // The last one may come too late.
+                let _ = client.write_all(piece);
+            }
+            let what = match has_fallback {
+                true => "goes to the filter behind",
+                false => "is closed",
+            };
+            admin.process.says_part(&format!(
+                "Protocol Auto error: {title} is not spoken yet: a connection of listener `app` {what}"
+            ));
+            if has_fallback {
+                let mut back = vec![0; begins.len()];
+                client.read_exact(&mut back).expect("it is relayed");
+                assert_eq!(&back, begins);
+            }
+            let metrics = admin.get("/metrics").body;
+            let counted = format!("downstream_connection_{counter}_unspoken{{listener=\"app\"}} 1");
+            assert!(metrics.contains(&counted), "{counted}\n{metrics}");
+        }
+        ends(admin.process);
+    }
 }

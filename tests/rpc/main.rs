@@ -10,6 +10,7 @@ mod leaving;
 mod modes;
 mod peers;
 mod refusing;
+mod registered;
 mod site;
 #[allow(dead_code, reason = "shared with tests of TCP")]
 #[path = "../support/mod.rs"]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use banyan::protocol::Codecs;
 use banyan::{ListenerView, Plan, Proxy, ProxyHandle};
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ pub(crate) struct Site {
     pub(crate) routes: Value,
     pub(crate) clusters: Vec<Value>,
     workers: usize,
+    codecs: Codecs,
 }
 
 impl Site {
@@ -29,6 +31,7 @@ impl Site {
             routes,
             clusters: Vec::new(),
             workers: 1,
+            codecs: Codecs::default(),
         }
     }
 
@@ -74,6 +77,12 @@ impl Site {
         self
     }
 
+    /// With protocols of its own.
+    pub(crate) fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
+        self
+    }
+
     pub(crate) fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -95,6 +104,7 @@ impl Site {
 
     pub(crate) async fn start(&self) -> Running {
         let proxy = Proxy::default().workers(self.workers);
+        let proxy = proxy.codecs(self.codecs.clone());
         let proxy = proxy.run(self.plan()).await.unwrap();
         let to = address(&proxy, "app").await;
         Running { proxy, to }

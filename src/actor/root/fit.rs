@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::{ApplyError, Options};
-use crate::config::{self, AccessLog, EventFormat};
+use crate::config::{self, AccessLog, EventFormat, NetworkFilter, RpcProtocol, Spoken};
 use crate::filter::Chain;
 use crate::name::ClusterName;
+use crate::protocol::Codecs;
 use crate::proxy::http::Fitting;
 use crate::telemetry::access_log::Log;
 use crate::telemetry::log::Output;
@@ -29,6 +30,10 @@ pub(super) async fn fit(
     for why in left_out {
         slog::error!(options.log, "listener `{}`: {why}", listener.name; "tag" => "config");
     }
+    for name in unheard_of(&listener, &options.codecs) {
+        slog::error!(options.log, "listener `{}`: no protocol is called `{name}`: its connections end",
+            listener.name; "tag" => "config");
+    }
     let mut logs = Vec::with_capacity(listener.access_logs.len());
     for access_log in &listener.access_logs {
         let log = match output(options, &listener, access_log) {
@@ -40,7 +45,27 @@ pub(super) async fn fit(
             reason: format!("listener `{}`: {reason}", listener.name),
         })?);
     }
-    Ok(Fitting::new(listener, chain, logs))
+    let codecs = options.codecs.clone();
+    Ok(Fitting::new(listener, chain, logs, codecs))
+}
+
+/// The protocols that a listener names and nobody brings.
+fn unheard_of<'a>(listener: &'a config::Listener, codecs: &'a Codecs) -> Vec<&'a str> {
+    let named = match &listener.filter {
+        NetworkFilter::Auto(auto) => &*auto.spoken,
+        NetworkFilter::Rpc(rpc) => return unknown(&rpc.protocol, codecs).into_iter().collect(),
+        _ => &[],
+    };
+    let rpc = named.iter().filter_map(|one| match one {
+        Spoken::Rpc(protocol) => unknown(protocol, codecs),
+        Spoken::Http1 => None,
+    });
+    rpc.collect()
+}
+
+fn unknown<'a>(protocol: &'a RpcProtocol, codecs: &Codecs) -> Option<&'a str> {
+    let name = protocol.name();
+    codecs.find(name).is_none().then_some(name)
 }
 
 /// The logs of health checks by cluster, with what is written to each.

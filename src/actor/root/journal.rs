@@ -20,6 +20,17 @@ pub struct Journal {
     keep: usize,
 }
 
+/// Where accepted changes are kept, and over what.
+#[derive(Clone, Debug, Default)]
+pub struct Keeping {
+    /// Where they are kept; without one they end with the process.
+    pub journal: Option<Journal>,
+    /// The digest of what the source said when it was last read.
+    pub base: u64,
+    /// The version before the first one of this process.
+    pub version: u64,
+}
+
 /// A version as its file holds it.
 #[derive(Serialize, Deserialize)]
 struct Record {

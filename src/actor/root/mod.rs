@@ -44,12 +44,13 @@ use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
 use crate::name::ClusterName;
 use crate::net::Given;
+use crate::protocol::Codecs;
 use crate::supervise::{Exit, Policy, Strategy};
 use crate::telemetry::access_log::AccessLogs;
 use crate::upstream::Book;
 pub use error::ApplyError;
 use house::House;
-pub use journal::{Journal, Kept, write_whole};
+pub use journal::{Journal, Keeping, Kept, write_whole};
 pub use proposal::{ChangeHosts, Drift, Entry, Outcome, Running, Source, Terms, Trial, Want};
 pub use upgrade::Charge;
 pub use vitals::{Bound, Vitals};
@@ -77,6 +78,8 @@ pub struct Options {
     pub pre_drain: Duration,
     /// Stream filters of the program around the proxy.
     pub filters: Registry,
+    /// Protocols that are spoken, those of the program around the proxy too.
+    pub codecs: Codecs,
     /// Where access logs are opened.
     pub access: AccessLogs,
     /// Where access logs without a path go; without one, to stderr.
@@ -93,17 +96,6 @@ pub struct Options {
     pub upgrades: Option<Upgrades>,
     /// The HTTP door for administrators; none without.
     pub admin: Option<admin::Options>,
-}
-
-/// Where accepted changes are kept, and over what.
-#[derive(Clone, Debug, Default)]
-pub struct Keeping {
-    /// Where they are kept; without one they end with the process.
-    pub journal: Option<Journal>,
-    /// The digest of what the source said when it was last read.
-    pub base: u64,
-    /// The version before the first one of this process.
-    pub version: u64,
 }
 
 /// Starts the tree on the current arbiter with the empty plan; with an inheritance, as the

@@ -11,12 +11,12 @@ use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::findings::Findings;
 use crate::actor::listeners::{Board, Post};
 use crate::cluster::{Ending, Host, Lease, Work};
-use crate::config::{NetworkFilter, Spoken};
+use crate::config::{Breadth, NetworkFilter, RpcProtocol, Spoken};
 use crate::protocol::detect::Untold;
 use crate::protocol::handover::{self, Carried, Framed, Idle, Kind, Movable, Upstream};
-use crate::protocol::{http1, rpc};
+use crate::protocol::{Codecs, http1, rpc};
 use crate::proxy::Packed;
-use crate::upstream::{Handed, Held};
+use crate::upstream::{Handed, Held, Speech};
 
 /// What a process has, by which a connection from its predecessor finds its place.
 pub(crate) struct Holdings {
@@ -73,7 +73,10 @@ impl Holdings {
         let permit = permit.map_err(|_| "the connection limit is reached")?;
         let filter = &post.settings().filter;
         let what = match carried.kind {
-            Kind::Framed(framed) => framed_of(&framed, filter, payload, sockets)?,
+            Kind::Framed(framed) => {
+                let codecs = &post.fitting.load().codecs;
+                framed_of(&framed, (filter, codecs), payload, sockets)?
+            }
             Kind::Pair(pair) => self.pair(pair, carried.moved.1, filter, payload, sockets)?,
             Kind::Idle(_) => return Err("it is no client's".to_owned()),
         };
@@ -96,8 +99,7 @@ impl Holdings {
         let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
         let (host, cluster) = self.host(&idle.upstream)?;
         let settings = Arc::clone(&cluster.settings);
-        let speaks = Spoken::ALL.map(Spoken::name);
-        let speaks = speaks.into_iter().find(|name| *name == idle.speaks);
+        let speaks = self.speech(&idle.speaks);
         let speaks = speaks.ok_or("its protocol is not known here")?;
         if idle.mark != settings.mark || !payload.is_empty() {
             return Err("it is of another kind now".to_owned());
@@ -113,6 +115,19 @@ impl Holdings {
             served: idle.served,
             left,
         })
+    }
+
+    /// The protocol of this name, if any listener may speak it.
+    fn speech(&self, name: &str) -> Option<Speech> {
+        if name == Spoken::HTTP1 {
+            return Some(Spoken::HTTP1);
+        }
+        let posts = self.board.posts();
+        let mut known = posts.iter().filter_map(|post| {
+            let known = post.fitting.load().codecs.find(name)?;
+            Some(known.codec.name())
+        });
+        known.next()
     }
 
     fn host(&self, upstream: &Upstream) -> Result<(Arc<Host>, Arc<Snapshot>), String> {
@@ -134,7 +149,7 @@ impl Holdings {
     ) -> Result<What, String> {
         let is_tunnel = pair.is_tunnel;
         let goes_on = match filter {
-            _ if is_tunnel => serves(filter, Spoken::Http1),
+            _ if is_tunnel => serves(filter, &Spoken::Http1),
             NetworkFilter::Auto(auto) => auto.fallback.is_some(),
             NetworkFilter::TcpProxy(_) => true,
             _ => false,
@@ -179,14 +194,14 @@ const MISCOUNTED: &str = "it came with another number of sockets than it has";
 /// What is between two frames, by its protocol. One that is added has its arm here.
 fn framed_of(
     framed: &Framed,
-    filter: &NetworkFilter,
+    (filter, codecs): (&NetworkFilter, &Codecs),
     unread: Vec<u8>,
     sockets: Vec<OwnedFd>,
 ) -> Result<What, String> {
     let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
     if let Some(rest) = http1::Rest::unpack(framed) {
         let rest = rest.map_err(|error| error.to_string())?;
-        return match serves(filter, Spoken::Http1) {
+        return match serves(filter, &Spoken::Http1) {
             true => Ok(What::Http1 {
                 socket,
                 rest,
@@ -197,13 +212,12 @@ fn framed_of(
     }
     if let Some(rest) = rpc::Rest::unpack(framed) {
         let rest = rest.map_err(|error| error.to_string())?;
-        let is_it = |one: &Spoken| {
-            matches!(one, Spoken::Rpc(_)) && one.name() == rest.codec && serves(filter, *one)
-        };
-        return match Spoken::ALL.into_iter().find(is_it) {
-            Some(one) => Ok(What::Rpc {
+        let spoken = Spoken::Rpc(RpcProtocol::named(&rest.codec));
+        let known = codecs.find(&rest.codec);
+        return match known.filter(|_| serves(filter, &spoken)) {
+            Some(known) => Ok(What::Rpc {
                 socket,
-                speaks: one.name(),
+                speaks: known.codec.name(),
                 unread,
             }),
             None => Err(OTHER_KIND.to_owned()),
@@ -225,11 +239,14 @@ fn framed_of(
 }
 
 /// Whether a listener serves connections that speak this.
-fn serves(filter: &NetworkFilter, spoken: Spoken) -> bool {
+fn serves(filter: &NetworkFilter, spoken: &Spoken) -> bool {
     match filter {
-        NetworkFilter::Auto(auto) => auto.spoken.contains(&spoken),
-        NetworkFilter::Proxy(_) => spoken == Spoken::Http1,
-        NetworkFilter::Rpc(rpc) => spoken == Spoken::Rpc(rpc.protocol),
+        NetworkFilter::Auto(auto) => {
+            let is_brought = matches!(spoken, Spoken::Rpc(RpcProtocol::Registered(_)));
+            auto.spoken.contains(spoken) || (is_brought && auto.breadth == Breadth::All)
+        }
+        NetworkFilter::Proxy(_) => *spoken == Spoken::Http1,
+        NetworkFilter::Rpc(rpc) => *spoken == Spoken::Rpc(rpc.protocol.clone()),
         NetworkFilter::Close | NetworkFilter::TcpProxy(_) => false,
     }
 }

@@ -9,6 +9,10 @@ use super::{HttpProxy, RpcProtocol, RpcProxy, TcpProxy};
 pub struct AutoProxy {
     /// What comes into question, in the order in which it is tried.
     pub spoken: Vec<Spoken>,
+    /// What else is told apart, by MOSN's names, though nobody speaks it yet.
+    pub unspoken: Vec<&'static str>,
+    /// Whether more than that comes into question.
+    pub breadth: Breadth,
     /// How connections are served that speak HTTP.
     pub http: HttpProxy,
     /// How those are served that speak RPC.
@@ -26,8 +30,17 @@ impl AutoProxy {
     pub const BUDGET: Duration = Duration::from_secs(15);
 }
 
-/// A protocol that a `proxy` serves.
+/// Whether more comes into question than what is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breadth {
+    /// It does not.
+    Listed,
+    /// So does every protocol that the program around the proxy brings (`Auto`).
+    All,
+}
+
+/// A protocol that a `proxy` serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoken {
     /// `Http1`.
     Http1,
@@ -36,7 +49,10 @@ pub enum Spoken {
 }
 
 impl Spoken {
-    /// All that are in effect, in the order in which `Auto` tries them.
+    /// MOSN's name of [`Http1`](Self::Http1).
+    pub const HTTP1: &'static str = "Http1";
+
+    /// All of our own, in the order in which `Auto` tries them.
     pub const ALL: [Self; 3] = [
         Self::Http1,
         Self::Rpc(RpcProtocol::Bolt),
@@ -45,9 +61,9 @@ impl Spoken {
 
     /// MOSN's name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Http1 => "Http1",
+            Self::Http1 => Self::HTTP1,
             Self::Rpc(protocol) => protocol.name(),
         }
     }

@@ -29,7 +29,7 @@ use ipnet::IpNet;
 
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
-pub use auto::{AutoProxy, Spoken};
+pub use auto::{AutoProxy, Breadth, Spoken};
 pub use balancing::{Bias, Fallback, OriginalDestination, Reached, SlowStart, Subsets};
 pub(in crate::config) use cluster::LB_TYPES;
 pub use cluster::{Balancer, Choices, Cluster, Host, HostAddress, Limits};

@@ -1,5 +1,7 @@
 //! The `proxy` network filter of protocols whose requests share connections.
 
+use std::sync::Arc;
+
 use super::Target;
 
 /// What the `proxy` filter does with a listener's connections, where those speak RPC.
@@ -35,21 +37,34 @@ impl RpcProxy {
 }
 
 /// A protocol whose requests share connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RpcProtocol {
     /// SOFA Bolt; frames of its second version are read, too.
     Bolt,
     /// The same, where what we begin ourselves is of the second version.
     BoltV2,
+    /// One that the program around the proxy brings, by its name.
+    Registered(Arc<str>),
 }
 
 impl RpcProtocol {
-    /// MOSN's name.
+    /// The one of this name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn named(name: &str) -> Self {
+        match name {
+            "bolt" => Self::Bolt,
+            "boltv2" => Self::BoltV2,
+            other => Self::Registered(other.into()),
+        }
+    }
+
+    /// MOSN's name, or its own.
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::Bolt => "bolt",
             Self::BoltV2 => "boltv2",
+            Self::Registered(name) => name,
         }
     }
 }

@@ -23,22 +23,24 @@ pub(super) fn proxy(filter: &Cursor<'_>, scope: &mut Scope<'_>) -> Option<Networ
     if let Some(at) = &settings {
         protocols.other_settings(at, scope);
     }
-    let own = |of| settings.as_ref().and_then(|at| protocols.settings(of, at));
+    let own = |of: &Spoken| settings.as_ref().and_then(|at| protocols.settings(of, at));
     let way = protocols.way(fallback(filter).is_some());
-    if let Way::One(one) = way {
+    if let Way::One(one) = &way {
         detection_without_effect(&config, one, scope);
     }
     Some(match way {
-        Way::One(Spoken::Http1) => NetworkFilter::Proxy(http(target, own(Spoken::Http1), scope)),
+        Way::One(Spoken::Http1) => NetworkFilter::Proxy(http(target, own(&Spoken::Http1), scope)),
         Way::One(Spoken::Rpc(protocol)) => {
-            let settings = own(Spoken::Rpc(protocol));
+            let settings = own(&Spoken::Rpc(protocol.clone()));
             NetworkFilter::Rpc(rpc(protocol, target, settings, scope))
         }
         Way::Each => {
-            let (first, settings) = (protocols.rpc(), own(Spoken::Rpc(protocols.rpc())));
+            let (first, settings) = (protocols.rpc(), own(&Spoken::Rpc(protocols.rpc())));
             NetworkFilter::Auto(Box::new(AutoProxy {
                 spoken: protocols.spoken().to_vec(),
-                http: http(target.clone(), own(Spoken::Http1), scope),
+                unspoken: protocols.unspoken(),
+                breadth: protocols.breadth(),
+                http: http(target.clone(), own(&Spoken::Http1), scope),
                 rpc: rpc(first, target, settings, scope),
                 fallback: None,
                 budget: match scope.duration(&config, "detection_timeout") {
@@ -58,7 +60,7 @@ pub(super) fn fallback<'a>(filter: &Cursor<'a>) -> Option<Cursor<'a>> {
     is_wanted.then(|| config.get(key)).flatten()
 }
 
-fn detection_without_effect(config: &Cursor<'_>, spoken: Spoken, scope: &mut Scope<'_>) {
+fn detection_without_effect(config: &Cursor<'_>, spoken: &Spoken, scope: &mut Scope<'_>) {
     for key in ["fallback_for_unknown_protocol", "detection_timeout"] {
         if let Some(at) = config.filled(key) {
             let message = format!(

@@ -1,17 +1,19 @@
 //! Which protocol a connection speaks, told by its first bytes.
 //!
 //! Each protocol has a [`Rule`]; [`detect`] asks those that come into question. The rules accept
-//! what MOSN 1.4 accepts, and refuse as soon as no further byte could change that, where MOSN
-//! waits for a number of them. How long to wait for bytes is [`Patience`].
+//! what MOSN 1.4 accepts, and answer as soon as no further byte could change that, where MOSN
+//! waits for a number of them. What is told apart and not spoken is [`Unspoken`]. How long to wait for bytes is [`Patience`].
 
 mod patience;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod unspoken;
 mod untold;
 
 pub use patience::{Habits, Patience, Silence};
 pub use rules::{KNOWN, bolt, bolt_v2, dubbo, dubbo_thrift, http1, http2, tars};
+pub use unspoken::Unspoken;
 pub use untold::Untold;
 
 /// What a rule says of the first bytes of a connection.

@@ -24,7 +24,6 @@ const METHODS: [&[u8]; 11] = [
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DUBBO: [u8; 2] = [0xda, 0xbb];
-const DUBBO_HEAD: usize = 16;
 const DUBBO_THRIFT: [u8; 2] = [0xda, 0xbc];
 
 /// The lengths that a frame of Tars may say, its own four bytes included.
@@ -62,13 +61,10 @@ pub fn bolt_v2(bytes: &[u8]) -> Answer {
     begins(bytes, &[2])
 }
 
-/// `dubbo`: the magic, and a head behind it.
+/// `dubbo`: the magic.
 #[must_use]
 pub fn dubbo(bytes: &[u8]) -> Answer {
-    match begins(bytes, &DUBBO) {
-        Answer::Yes if bytes.len() < DUBBO_HEAD => Answer::More,
-        answer => answer,
-    }
+    begins(bytes, &DUBBO)
 }
 
 /// `dubbo-thrift`: the magic behind a length.
@@ -80,27 +76,22 @@ pub fn dubbo_thrift(bytes: &[u8]) -> Answer {
     }
 }
 
-/// `tars`: a length that may be, and a packet of version 1 or 3 behind it, whole.
+/// `tars`: a length that may be, and a packet of version 1 or 3 behind it.
 #[must_use]
 pub fn tars(bytes: &[u8]) -> Answer {
     let Some((length, packet)) = bytes.split_first_chunk::<4>() else {
-        // The longest frame's length begins with a zero.
-        return match bytes.first() {
-            None | Some(0) => Answer::More,
-            Some(_) => Answer::No,
+        let mut least = [0; 4];
+        least[..bytes.len()].copy_from_slice(bytes);
+        return match u32::from_be_bytes(least) <= *TARS_LENGTHS.end() {
+            true => Answer::More,
+            false => Answer::No,
         };
     };
-    let length = u32::from_be_bytes(*length);
-    let version = match packet {
-        [] => Answer::More,
-        [0x10] => Answer::More,
+    match packet {
+        _ if !TARS_LENGTHS.contains(&u32::from_be_bytes(*length)) => Answer::No,
+        [] | [0x10] => Answer::More,
         [0x10, 1 | 3, ..] => Answer::Yes,
         _ => Answer::No,
-    };
-    match version {
-        _ if !TARS_LENGTHS.contains(&length) => Answer::No,
-        Answer::Yes if (bytes.len() as u64) < u64::from(length) => Answer::More,
-        version => version,
     }
 }
 

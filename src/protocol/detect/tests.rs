@@ -21,6 +21,7 @@ fn tars_frame(length: u32, version: u8) -> Vec<u8> {
 #[test]
 fn every_protocol_is_told_by_its_first_bytes() {
     let dubbo = [&[0xda, 0xbb][..], &[0; 14]].concat();
+    let short_tars = &tars_frame(40, 1)[..20];
     let thrift = [0, 0, 0, 50, 0xda, 0xbc];
     for (bytes, name) in [
         (&b"GET / HTTP/1.1\r\n"[..], "Http1"),
@@ -32,9 +33,11 @@ fn every_protocol_is_told_by_its_first_bytes() {
         (&[1], "bolt"),
         (&[2, 1, 0], "boltv2"),
         (&dubbo, "dubbo"),
+        (&dubbo[..2], "dubbo"),
         (&thrift, "dubbo-thrift"),
         (&[0, 0, 0, 6, 0x10, 1], "tars"),
         (&tars_frame(40, 3), "tars"),
+        (short_tars, "tars"),
     ] {
         assert_eq!(auto(bytes), Verdict::Is(name), "{bytes:?}");
     }
@@ -42,16 +45,14 @@ fn every_protocol_is_told_by_its_first_bytes() {
 
 #[test]
 fn more_is_asked_for_only_where_more_can_tell() {
-    let short_tars = &tars_frame(40, 1)[..20];
     for bytes in [
         &b""[..],
         b"G",
         b"POS",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r",
-        &[0xda, 0xbb, 0, 0],
+        &[0xda],
         &[0, 0, 0, 50, 0xda],
         &[0, 0, 0, 6, 0x10],
-        short_tars,
     ] {
         assert_eq!(auto(bytes), Verdict::More, "{bytes:?}");
     }
@@ -158,7 +159,94 @@ fn what_was_met_lately_may_be_told_to_another_and_is_kept_no_longer_there() {
     );
 }
 
+#[test]
+fn what_nobody_speaks_has_its_name() {
+    for (bytes, expected) in [
+        (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], Some("HTTP/2")),
+        (&[0xda, 0xbb, 0xc2, 0], Some("Dubbo")),
+        (&[0, 0, 0, 50, 0xda, 0xbc], Some("Dubbo over Thrift")),
+        (&tars_frame(40, 3), Some("Tars")),
+        (b"PRI", None),
+        (b"GET / HTTP/1.1", None),
+        (&[1], None),
+    ] {
+        assert_eq!(
+            Unspoken::of(bytes).map(Unspoken::title),
+            expected,
+            "{bytes:?}"
+        );
+    }
+    for one in Unspoken::ALL {
+        assert_eq!(Unspoken::named(one.name()), Some(one));
+        assert!(KNOWN.iter().any(|(name, _)| *name == one.name()));
+    }
+}
+
+/// What each protocol begins with; whatever stands behind it makes no difference.
+fn beginnings() -> Vec<(&'static str, Vec<u8>)> {
+    let mut beginnings: Vec<(&str, Vec<u8>)> = [
+        "OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH", "LINK",
+        "UNLINK",
+    ]
+    .map(|method| ("Http1", method.as_bytes().to_vec()))
+    .into();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    beginnings.extend([
+        ("bolt", vec![1]),
+        ("boltv2", vec![2]),
+        ("Http2", preface),
+        ("dubbo", vec![0xda, 0xbb]),
+    ]);
+    for length in [[0, 0, 0, 6], [0, 0, 1, 0], [0, 0x9f, 0xff, 0xff]] {
+        beginnings.push(("tars", [&length[..], &[0x10, 1]].concat()));
+        beginnings.push(("tars", [&length[..], &[0x10, 3]].concat()));
+    }
+    for length in [[0, 0, 0, 50], [7, 0, 0, 1], *b"hell"] {
+        beginnings.push(("dubbo-thrift", [&length[..], &[0xda, 0xbc]].concat()));
+    }
+    beginnings
+}
+
+#[test]
+fn a_beginning_tells_at_its_last_byte_and_not_before() {
+    for (name, beginning) in beginnings() {
+        let (_, rule) = KNOWN.into_iter().find(|(known, _)| *known == name).unwrap();
+        for end in 0..beginning.len() {
+            assert_eq!(rule(&beginning[..end]), Answer::More, "{name} {end}");
+        }
+        assert_eq!(rule(&beginning), Answer::Yes, "{name}");
+    }
+}
+
 proptest! {
+    /// A rule that wants more could still say yes: it waits for nothing that cannot change it.
+    #[test]
+    fn nobody_is_waited_for_in_vain(bytes in prop::collection::vec(any::<u8>(), 0..12), cut in 0..24_usize, which in any::<prop::sample::Index>()) {
+        let known = beginnings();
+        let (_, begun) = which.get(&known);
+        let begun = [&begun[..cut.min(begun.len())], &bytes].concat();
+        for (name, rule) in KNOWN {
+            if rule(&begun) != Answer::More {
+                continue;
+            }
+            let mut own = known.iter().filter(|(of, _)| *of == name);
+            let can_be = own.any(|(_, full)| {
+                let rest = full.get(begun.len()..).unwrap_or_default();
+                let whole = [&begun[..], rest].concat();
+                rule(&whole) == Answer::Yes
+            });
+            prop_assert!(can_be, "{} waits behind {:?}", name, begun);
+            prop_assert!(begun.len() < 24);
+        }
+    }
+
+    #[test]
+    fn what_follows_makes_no_difference(rest in prop::collection::vec(any::<u8>(), 0..40), which in any::<prop::sample::Index>()) {
+        let known = beginnings();
+        let (name, begun) = which.get(&known);
+        prop_assert_eq!(auto(&[&begun[..], &rest].concat()), Verdict::Is(*name));
+    }
+
     #[test]
     fn more_bytes_never_turn_an_answer(
         bytes in prop_oneof![

@@ -28,7 +28,7 @@ mod trouble;
 mod unheard;
 
 /// What connections to hosts speak, where HTTP is forwarded.
-const SPEECH: crate::upstream::Speech = "Http1";
+const SPEECH: crate::upstream::Speech = crate::config::Spoken::HTTP1;
 
 pub use explain::{
     Asked, Explained, FilterSeen, Forwarded, Outcome, RouteSeen, ShareSeen, VirtualHostSeen,

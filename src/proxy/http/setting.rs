@@ -15,6 +15,7 @@ use crate::config::{self, HttpProxy, NetworkFilter, Router, RpcProxy, Target};
 use crate::filter::Chain;
 use crate::name::{ConnectionId, RouterName};
 use crate::net::{Stream, Word};
+use crate::protocol::Codecs;
 use crate::proxy::Flow;
 use crate::route::Table;
 use crate::telemetry::access_log::Log;
@@ -92,6 +93,8 @@ pub struct Fitting {
     pub chain: Chain,
     /// One for each of its access logs.
     pub logs: Vec<Log>,
+    /// The protocols of frames that are spoken.
+    pub codecs: Codecs,
     /// Where its requests go when it names a cluster instead of a router.
     short: Option<Arc<Table>>,
 }
@@ -100,13 +103,18 @@ impl Fitting {
     /// What a listener needs that has neither stream filters nor access logs.
     #[must_use]
     pub fn bare(listener: Arc<config::Listener>) -> Self {
-        Self::new(listener, Chain::default(), Vec::new())
+        Self::new(listener, Chain::default(), Vec::new(), Codecs::default())
     }
 
     /// Makes what the requests of a listener need. `chain` is that of its stream filters, and
     /// `logs` are its access logs, in their order.
     #[must_use]
-    pub fn new(listener: Arc<config::Listener>, chain: Chain, logs: Vec<Log>) -> Self {
+    pub fn new(
+        listener: Arc<config::Listener>,
+        chain: Chain,
+        logs: Vec<Log>,
+        codecs: Codecs,
+    ) -> Self {
         let short = match target(&listener.filter) {
             Some(Target::Cluster(cluster)) => {
                 Some(Arc::new(Table::new(Arc::new(Router::to(cluster.clone())))))
@@ -117,6 +125,7 @@ impl Fitting {
             listener,
             chain,
             logs,
+            codecs,
             short,
         }
     }

@@ -23,7 +23,7 @@ use crate::upstream::Spoken;
 use super::bonds::Bond;
 use super::exchange::Exchange;
 use super::hub::Hub;
-use super::setting::{Carrier, codec};
+use super::setting::Carrier;
 
 /// Requests of one connection that may be under way before no more are read.
 const MOST_UNDER_WAY: usize = 1024;
@@ -56,14 +56,15 @@ pub enum Served {
 /// Dropping the future closes the connection, and gives up what was under way.
 pub async fn serve<S: Carrier>(mut connection: Connection<S>) -> Served {
     let fitting = connection.setting.fitting();
-    let Some(rpc) = fitting.rpc() else {
+    let known = fitting.codecs.find(connection.speaks);
+    let (Some(rpc), Some(known)) = (fitting.rpc(), known) else {
         return Served::Closed;
     };
     let unread = std::mem::take(&mut connection.unread);
     let hub = Hub::new(
         connection,
         Spoken {
-            codec: codec(rpc.protocol),
+            codec: known.codec,
             most: rpc.frame_bytes,
         },
     );

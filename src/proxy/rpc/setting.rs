@@ -1,8 +1,5 @@
 //! What an RPC connection is lent beyond what an HTTP connection is.
 
-use crate::config::RpcProtocol;
-use crate::protocol::bolt;
-use crate::protocol::rpc::Codec;
 use crate::proxy::http::Setting;
 use crate::upstream::{Driver, Trunks};
 
@@ -13,12 +10,4 @@ pub trait Carrier: Setting {
 
     /// Runs what drives a shared upstream connection, as long as that lasts.
     fn carry(&self, driver: Driver);
-}
-
-/// The codec of a protocol.
-pub(super) fn codec(protocol: RpcProtocol) -> &'static dyn Codec {
-    match protocol {
-        RpcProtocol::Bolt => &bolt::V1,
-        RpcProtocol::BoltV2 => &bolt::V2,
-    }
 }

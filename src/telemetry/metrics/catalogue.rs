@@ -143,6 +143,22 @@ const DOWNSTREAM: &[Metric] = &[
         "connection_failed",
         "Relayed connections that got no upstream. Not in MOSN.",
     ),
+    counter(
+        "connection_http2_unspoken",
+        "Connections that speak HTTP/2 where several protocols are told apart. Not in MOSN.",
+    ),
+    counter(
+        "connection_dubbo_unspoken",
+        "Connections that speak Dubbo there. Not in MOSN.",
+    ),
+    counter(
+        "connection_dubbo_thrift_unspoken",
+        "Connections that speak Dubbo over Thrift there. Not in MOSN.",
+    ),
+    counter(
+        "connection_tars_unspoken",
+        "Connections that speak Tars there. Not in MOSN.",
+    ),
     counter("bytes_read_total", "Bytes that came from downstream."),
     counter("bytes_write_total", "Bytes that went downstream."),
     counter("request_total", "Requests that came."),

@@ -123,6 +123,14 @@ pub struct ShareSeen {
     pub metadata: Metadata,
 }
 
+fn speaks(fitting: &Fitting) -> &'static str {
+    let rpc = match (fitting.proxy(), fitting.rpc()) {
+        (None, Some(rpc)) => fitting.codecs.find(rpc.protocol.name()),
+        _ => None,
+    };
+    rpc.map_or("Http1", |known| known.codec.name())
+}
+
 /// Says what would become of a request to a listener whose routes are those of `table`.
 #[must_use]
 pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> Explained {
@@ -153,10 +161,7 @@ impl Explained {
         let record = Record::new(Instant::now(), 0);
         let site = Nowhere {
             addresses: asked.addresses,
-            speaks: match (fitting.proxy(), fitting.rpc()) {
-                (None, Some(rpc)) => rpc.protocol.name(),
-                _ => "Http1",
-            },
+            speaks: speaks(fitting),
         };
         let subject = Subject {
             request: &request,
