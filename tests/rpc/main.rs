@@ -7,6 +7,7 @@ mod counts;
 mod crowd;
 mod failing;
 mod leaving;
+mod mirroring;
 mod modes;
 mod peers;
 mod refusing;

@@ -133,10 +133,10 @@ fn beside(listener: &Cursor<'_>, filter: &NetworkFilter, scope: &mut Scope<'_>) 
                 && scope.mirroring.contains(router)
             {
                 let message = format!(
-                    "copies of requests are not yet in effect where a listener speaks `{}`",
+                    "MOSN 1.4 copies no requests of `{}`; here the routes decide",
                     rpc.protocol.name()
                 );
-                scope.push(listener.warning(Code::NotInEffect, message));
+                scope.push(listener.note(Code::DiffersFromMosn, message));
             }
         }
         NetworkFilter::Proxy(proxy) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::{Clue, Permit};
-use crate::config::Forward;
+use crate::config::{Forward, Mirror};
 use crate::name::ClusterName;
 use crate::protocol::rpc::{Edit, Timeout};
 use crate::proxy::http::access;
@@ -24,6 +24,8 @@ pub(super) struct Course<'r> {
     pub(super) cluster: ClusterName,
     /// What the choice of its host depends on.
     pub(super) clue: Clue,
+    /// Where a copy goes, and what the choice of its host depends on.
+    pub(super) mirror: Option<(&'r Mirror, Clue)>,
     pub(super) timeouts: Timeouts,
     /// When the request as a whole is given up; set when it first goes out.
     pub(super) deadline: Option<Instant>,
@@ -53,13 +55,17 @@ impl<S: Carrier> Exchange<'_, S> {
             forward,
             wanted: metadata.unwrap_or(&forward.metadata),
         };
-        let clue = self.hub.connection.setting.hosts().clue(&cluster, &telling);
+        let hosts = self.hub.connection.setting.hosts();
+        let clue = hosts.clue(&cluster, &telling);
+        let mirror = found.route.mirror.as_ref();
+        let mirror = mirror.map(|mirror| (mirror, hosts.clue(&mirror.cluster, &telling)));
         self.record.cluster = Some(cluster.clone());
         let headers = self.headers(table, found)?;
         Ok(Course {
             forward,
             cluster,
             clue,
+            mirror,
             timeouts: self.timeouts(forward),
             deadline: None,
             headers,

@@ -15,7 +15,7 @@ use crate::upstream::{Ending, Hosts, PickError, Picked, Reply, Sent, Told, Trunk
 use super::course::{Course, limit};
 use super::exchange::{Exchange, Stop};
 use super::hooks::Again;
-use super::reach::overflow;
+use super::reach::{conduct, overflow};
 use super::setting::Carrier;
 use super::trouble::Trouble;
 
@@ -43,6 +43,7 @@ impl<S: Carrier> Exchange<'_, S> {
         forward: &Forward,
     ) -> Result<Message, Stop> {
         let mut course = self.course(table, found, forward)?;
+        self.mirror(&course);
         let mut tried: Vec<Arc<Host>> = Vec::new();
         let mut last: Option<Trouble> = None;
         let mut choices = 0;
@@ -201,6 +202,10 @@ impl<S: Carrier> Exchange<'_, S> {
 
     /// The connection ended with the request under way, or was never opened.
     fn ended(&self, picked: &Picked, course: &Course<'_>, ending: Ending, tries: usize) -> Tried {
+        let conduct = conduct(&ending);
+        if let Some(conduct) = conduct {
+            self.judge(picked, conduct);
+        }
         let Ending { why, sent, told } = ending;
         let load = picked.lease.load();
         load.count_request_lost();
@@ -210,9 +215,8 @@ impl<S: Carrier> Exchange<'_, S> {
             let text = format!("cluster `{cluster}`: host {host}: {why}");
             self.note("upstream.connect", host.clone(), &text);
         }
-        if let TrunkEnd::Unreached(error) = &why {
-            if told == Told::First && error.blames_host() {
-                self.judge(picked, Conduct::ConnectFailed);
+        if let TrunkEnd::Unreached(_) = &why {
+            if conduct.is_some() {
                 picked.grade(Grade::ServerError, None);
             }
             let end = why;
@@ -230,9 +234,6 @@ impl<S: Carrier> Exchange<'_, S> {
         load.count_failure();
         if sent == Sent::Something {
             picked.grade(Grade::ServerError, None);
-            if told == Told::First {
-                self.judge(picked, Conduct::Failed);
-            }
         }
         let replay = match sent {
             Sent::Nothing => Replay::Safe,
@@ -246,7 +247,7 @@ impl<S: Carrier> Exchange<'_, S> {
     }
 
     /// Takes note of how the host behaves.
-    pub(super) fn judge(&self, picked: &Picked, conduct: Conduct) {
+    fn judge(&self, picked: &Picked, conduct: Conduct) {
         if let Some(suspicion) = picked.note(conduct, Instant::now().into_std()) {
             self.connection().setting.suspect(suspicion);
         }

@@ -9,6 +9,7 @@ mod facts;
 mod forward;
 mod hooks;
 mod hub;
+mod mirror;
 mod reach;
 mod serve;
 mod setting;

@@ -9,7 +9,7 @@ use crate::cluster::Conduct;
 use crate::config::PoolMode;
 use crate::name::ClusterName;
 use crate::upstream::{
-    Ending, Picked, PoolError, Pooled, Reply, Sent, Sole, Told, Trunk, TrunkEnd,
+    Ending, Picked, PoolError, Pooled, Reply, Sent, Sole, Spoken, Told, Trunk, TrunkEnd,
 };
 
 use super::exchange::{Exchange, Stop};
@@ -26,10 +26,11 @@ impl<S: Carrier> Exchange<'_, S> {
         headers: Option<&[u8]>,
         until: Option<Instant>,
     ) -> Result<Reply, Stop> {
-        let rpc = self.fitting.rpc();
-        match rpc.map(|rpc| rpc.pool_mode).unwrap_or_default() {
+        match self.pool_mode() {
             PoolMode::Multiplex => loop {
-                let trunk = self.shared(picked);
+                let connection = self.connection();
+                let turn = connection.id.0;
+                let trunk = shared(&*connection.setting, picked, self.hub.spoken, turn);
                 if let Some(reply) = self.send_by(&trunk, headers, until).await? {
                     return Ok(reply);
                 }
@@ -91,7 +92,8 @@ impl<S: Carrier> Exchange<'_, S> {
         cluster: &ClusterName,
         headers: Option<&[u8]>,
     ) -> Result<Reply, Stop> {
-        let upstream = match self.free(picked).await {
+        let free = free(&*self.connection().setting, picked, self.hub.spoken);
+        let upstream = match free.await {
             Ok(upstream) => upstream,
             Err(PoolError::Overflow) => return Err(overflow(cluster, "connections").into()),
             Err(PoolError::Connect(error)) => {
@@ -121,35 +123,6 @@ impl<S: Carrier> Exchange<'_, S> {
         reply.ok_or_else(|| self.told())
     }
 
-    /// A connection that carries nothing.
-    async fn free(&self, picked: &Picked) -> Result<Pooled, PoolError> {
-        let (pools, host) = (self.connection().setting.pools(), picked.lease.host());
-        let speaks = self.hub.codec().name();
-        if let Some(kept) = pools.take(host, speaks) {
-            return Ok(kept);
-        }
-        let (settings, limits) = (&picked.settings, &picked.limits);
-        let connected = pools.connect(host, speaks, settings, limits).await?;
-        self.judge(picked, Conduct::Connected);
-        Ok(connected)
-    }
-
-    /// The connection to the host that this worker's requests share.
-    fn shared(&self, picked: &Picked) -> Trunk {
-        let setting = &self.connection().setting;
-        let (trunk, driver) = setting.trunks().to(
-            picked.lease.host(),
-            &picked.settings,
-            &picked.limits,
-            self.hub.spoken,
-            self.connection().id.0,
-        );
-        if let Some(driver) = driver {
-            setting.carry(driver);
-        }
-        trunk
-    }
-
     /// The connection to the host that is this downstream connection's own.
     async fn own(&self, picked: &Picked, cluster: &ClusterName) -> Result<Trunk, Stop> {
         let (host, settings) = (picked.lease.host(), &picked.settings);
@@ -170,6 +143,12 @@ impl<S: Carrier> Exchange<'_, S> {
         Ok(trunk)
     }
 
+    /// Who shares a connection to a host, as the listener has it now.
+    pub(super) fn pool_mode(&self) -> PoolMode {
+        let rpc = self.fitting.rpc();
+        rpc.map(|rpc| rpc.pool_mode).unwrap_or_default()
+    }
+
     /// A request that wants no answer has gone.
     fn told(&mut self) -> Stop {
         self.record.forwarded = Some(Instant::now());
@@ -181,4 +160,57 @@ impl<S: Carrier> Exchange<'_, S> {
 pub(super) fn overflow(cluster: &ClusterName, what: &'static str) -> Trouble {
     let cluster = cluster.clone();
     Trouble::Overflow { cluster, what }
+}
+
+/// The connection to the host that this worker's requests share; of several, the one of this turn.
+pub(super) fn shared<S: Carrier>(setting: &S, picked: &Picked, spoken: Spoken, turn: u64) -> Trunk {
+    let (host, limits) = (picked.lease.host(), &picked.limits);
+    let trunks = setting.trunks();
+    let (trunk, driver) = trunks.to(host, &picked.settings, limits, spoken, turn);
+    if let Some(driver) = driver {
+        setting.carry(driver);
+    }
+    trunk
+}
+
+/// A connection to the host that carries nothing.
+pub(super) async fn free<S: Carrier>(
+    setting: &S,
+    picked: &Picked,
+    spoken: Spoken,
+) -> Result<Pooled, PoolError> {
+    let (pools, host) = (setting.pools(), picked.lease.host());
+    let speaks = spoken.codec.name();
+    if let Some(kept) = pools.take(host, speaks) {
+        return Ok(kept);
+    }
+    let (settings, limits) = (&picked.settings, &picked.limits);
+    let connected = pools.connect(host, speaks, settings, limits).await?;
+    let now = Instant::now().into_std();
+    if let Some(suspicion) = picked.note(Conduct::Connected, now) {
+        setting.suspect(suspicion);
+    }
+    Ok(connected)
+}
+
+/// What the end of a connection says of its host. One end is told to many requests, and says it to
+/// the first of them.
+pub(super) fn conduct(ending: &Ending) -> Option<Conduct> {
+    match ending {
+        Ending {
+            told: Told::Later, ..
+        } => None,
+        Ending {
+            why: TrunkEnd::Unreached(error),
+            ..
+        } => error.blames_host().then_some(Conduct::ConnectFailed),
+        Ending {
+            sent: Sent::Something,
+            ..
+        } => Some(Conduct::Failed),
+        Ending {
+            sent: Sent::Nothing,
+            ..
+        } => None,
+    }
 }
