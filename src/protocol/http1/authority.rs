@@ -44,22 +44,33 @@ fn is_host(text: &[u8]) -> bool {
 }
 
 fn is_name(mut text: &[u8]) -> bool {
-    while let [byte, rest @ ..] = text {
-        text = match (byte, rest) {
-            (b'%', [high, low, rest @ ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
+    // Most names are no more than such bytes.
+    while let Some(at) = text.iter().position(|&byte| !NAME[usize::from(byte)]) {
+        text = match &text[at..] {
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest
             }
-            // RFC 3986 allows a comma, but it is two hosts that a list made one.
-            (b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', _)
-            | (b'-' | b'.' | b'_' | b'~', _)
-            | (b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=', _) => rest,
             _ => return false,
         };
     }
     true
 }
+
+/// What a name is made of, but for `%`. RFC 3986 allows a comma, but it is two hosts that a list
+/// made one.
+static NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(
+            byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~'
+                | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+        );
+        byte += 1;
+    }
+    table
+};
 
 fn is_port(digits: &[u8]) -> bool {
     let value = |sum: u32, digit: &u8| sum * 10 + u32::from(digit - b'0');

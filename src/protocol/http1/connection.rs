@@ -3,23 +3,11 @@
 use super::error::Malformed;
 use super::fields::Fields;
 use super::grammar::elements;
+use super::known::Known;
 
 /// Connection options that a message may have. Real ones have one or two; each costs a pass over
 /// the fields.
 const MAX_OPTIONS: usize = 64;
-
-/// Fields of one hop, whether `Connection` names them or not.
-const HOP_BY_HOP: [&str; 6] = [
-    "Connection",
-    "Keep-Alive",
-    "Proxy-Connection",
-    "TE",
-    "Transfer-Encoding",
-    "Upgrade",
-];
-
-/// Fields that the next hop needs to read the message, which naming them must not take away.
-const KEPT: [&str; 2] = ["Content-Length", "Host"];
 
 /// The options of `Connection` that mean something to us.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,32 +50,27 @@ impl Fields {
     /// `Host` and `Content-Length` stay though they be named, and `Trailer` unless it is. To be
     /// called before the proxy adds fields of its own, which a peer could name.
     pub fn strip_hop_by_hop(&mut self) {
-        while let Some(value) = self.take("Connection") {
+        while let Some(value) = self.take(Known::Connection) {
             self.remove_listed(value, takes_fields);
         }
-        self.retain(|name, _| !is_one_of(name, &HOP_BY_HOP));
+        self.remove_known(Known::is_of_one_hop);
     }
 
     /// Removes `Content-Length` and `Transfer-Encoding`; [`Framing`](super::Framing) writes them
     /// anew.
     pub fn strip_framing(&mut self) {
-        self.retain(|name, _| !is_one_of(name, &["Content-Length", "Transfer-Encoding"]));
+        self.remove_known(Known::is_framing);
     }
 }
 
-/// Whether an option of `Connection` takes the fields of its name away. Those of [`HOP_BY_HOP`] go
-/// anyway, once all options are read.
+/// Whether an option of `Connection` takes the fields of its name away. Those of one hop go anyway,
+/// once all options are read; the next hop needs `Content-Length` and `Host` to read the message.
 fn takes_fields(option: &[u8]) -> bool {
+    let known = Known::of(option);
     !option.is_empty()
         && !option.eq_ignore_ascii_case(b"close")
-        && !is_one_of(option, &HOP_BY_HOP)
-        && !is_one_of(option, &KEPT)
-}
-
-fn is_one_of(name: &[u8], names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|known| known.len() == name.len() && name.eq_ignore_ascii_case(known.as_bytes()))
+        && !known.is_of_one_hop()
+        && !matches!(known, Known::ContentLength | Known::Host)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::error::Malformed;
 use super::grammar::elements;
+use super::known::Known;
 
 /// The fields of a head, in their order and in the letters they came in.
 ///
@@ -19,6 +20,9 @@ pub struct Fields {
 struct Field {
     name: Span,
     value: Span,
+    known: Known,
+    /// Whether its line lies in the buffer as it goes over the wire.
+    is_line: bool,
 }
 
 /// A part of a buffer that is far below 4 GiB, as heads are.
@@ -63,8 +67,14 @@ impl Fields {
     /// Adds a field at the end. Name and value must be what RFC 9110 section 5 allows: whoever
     /// calls has parsed or checked them.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let known = Known::of(name);
         let (name, value) = (self.store(name), self.store(value));
-        self.fields.push(Field { name, value });
+        self.fields.push(Field {
+            name,
+            value,
+            known,
+            is_line: false,
+        });
     }
 
     /// Makes this the only field of its name: the first one keeps its place, others go.
@@ -74,6 +84,7 @@ impl Fields {
         };
         let value = self.store(value);
         self.fields[at].value = value;
+        self.fields[at].is_line = false;
         let mut place = 0;
         self.retain(|found, _| {
             place += 1;
@@ -102,12 +113,23 @@ impl Fields {
     }
 
     /// Appends them to `out` as they go over the wire, each with its line end.
+    ///
+    /// Lines that came one after the other, and as they go, are copied together.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        for (name, value) in self.iter() {
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
+        let mut fields = self.fields.iter().peekable();
+        while let Some(field) = fields.next() {
+            if !field.is_line {
+                out.extend_from_slice(self.text(field.name));
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(self.text(field.value));
+                out.extend_from_slice(b"\r\n");
+                continue;
+            }
+            let mut end = field.line_end();
+            while let Some(next) = fields.next_if(|next| next.is_line && next.name.at == end) {
+                end = next.line_end();
+            }
+            out.extend_from_slice(&self.bytes[field.name.at as usize..end as usize]);
         }
     }
 
@@ -132,7 +154,13 @@ impl Fields {
             if !is_line_end(block, end) {
                 return Err(Malformed::LineEnd);
             }
-            self.fields.push(Field { name, value });
+            let gap = &block[at + line.name.len()..value.at as usize];
+            self.fields.push(Field {
+                name,
+                value,
+                known: Known::of(line.name.as_bytes()),
+                is_line: gap == b": " && value.end() as usize == end,
+            });
             at = end + 2;
         }
         if !is_line_end(block, at) || at + 2 != block.len() {
@@ -142,9 +170,20 @@ impl Fields {
     }
 
     /// Removes the first field of a name, and says where its value lies.
-    pub(super) fn take(&mut self, name: &str) -> Option<Span> {
-        let at = self.fields.iter().position(|field| self.is(field, name))?;
+    pub(super) fn take(&mut self, known: Known) -> Option<Span> {
+        let at = self.fields.iter().position(|field| field.known == known)?;
         Some(self.fields.remove(at).value)
+    }
+
+    /// Removes every field whose name is one of those that `goes` says.
+    pub(super) fn remove_known(&mut self, goes: impl Fn(Known) -> bool) {
+        self.fields.retain(|field| !goes(field.known));
+    }
+
+    /// What each name is, and its value, in order.
+    pub(super) fn known(&self) -> impl Iterator<Item = (Known, &[u8])> {
+        let fields = self.fields.iter();
+        fields.map(|field| (field.known, self.text(field.value)))
     }
 
     /// Removes every field that is named in the comma-separated `list`, where `listed` says that
@@ -177,6 +216,13 @@ impl Fields {
     }
 }
 
+impl Field {
+    /// Where its line ends, if it lies there as a whole.
+    fn line_end(&self) -> u32 {
+        self.value.end() + 2
+    }
+}
+
 impl Span {
     /// # Panics
     ///
@@ -191,6 +237,10 @@ impl Span {
 
     pub(super) fn is_empty(self) -> bool {
         self.len == 0
+    }
+
+    fn end(self) -> u32 {
+        self.at + self.len
     }
 
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
@@ -265,5 +315,30 @@ mod tests {
         assert!(fields.remove("x-oNe"));
         assert!(!fields.remove("x-oNe"));
         assert_eq!(wire(&fields), "Host: a\r\nLast: z\r\n");
+    }
+
+    fn adopted(block: &str) -> Fields {
+        let mut lines = [httparse::EMPTY_HEADER; 8];
+        let parsed = httparse::parse_headers(block.as_bytes(), &mut lines).unwrap();
+        let (_, lines) = parsed.unwrap();
+        let mut fields = Fields::default();
+        fields.adopt(block.as_bytes(), lines).unwrap();
+        fields
+    }
+
+    #[test]
+    fn lines_go_as_they_came_but_for_their_white_space() {
+        let came = "A: 1\r\nB:2\r\nC:\t3\r\nD:  4\r\nE: 5 \r\nF:\r\nG: \r\nH: 8\r\n\r\n";
+        let goes = "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: \r\nG: \r\nH: 8\r\n";
+        assert_eq!(wire(&adopted(came)), goes);
+    }
+
+    #[test]
+    fn a_change_between_lines_that_came_is_written_in_its_place() {
+        let mut fields = adopted("A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n\r\n");
+        fields.set("b", b"two");
+        fields.remove("C");
+        fields.push(b"E", b"5");
+        assert_eq!(wire(&fields), "A: 1\r\nB: two\r\nD: 4\r\nE: 5\r\n");
     }
 }

@@ -5,6 +5,7 @@ use super::error::Malformed;
 use super::fields::Fields;
 use super::grammar::{elements, is_token};
 use super::head::Version;
+use super::known::Known;
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -62,15 +63,15 @@ pub(super) enum Coding {
 impl Declared {
     pub(super) fn read(fields: &Fields, version: Version) -> Result<Self, Malformed> {
         let mut declared = Self::default();
-        for (place, (name, value)) in fields.iter().enumerate() {
-            match name.len() {
-                4 if is(name, b"host") => declared.host.note(place),
-                6 if is(name, b"expect") => declared.expect.note(place),
-                7 if is(name, b"upgrade") => declared.upgrade.note(place),
-                10 if is(name, b"connection") => declared.options.add(value)?,
-                14 if is(name, b"content-length") => declared.add_length(value)?,
-                17 if is(name, b"transfer-encoding") => declared.add_codings(value)?,
-                _ => {}
+        for (place, (known, value)) in fields.known().enumerate() {
+            match known {
+                Known::Host => declared.host.note(place),
+                Known::Expect => declared.expect.note(place),
+                Known::Upgrade => declared.upgrade.note(place),
+                Known::Connection => declared.options.add(value)?,
+                Known::ContentLength => declared.add_length(value)?,
+                Known::TransferEncoding => declared.add_codings(value)?,
+                Known::KeepAlive | Known::ProxyConnection | Known::Te | Known::No => {}
             }
         }
         if declared.coding != Coding::Identity {
@@ -121,7 +122,7 @@ impl Declared {
                 return Err(Malformed::TransferEncoding);
             }
             self.coding = match self.coding {
-                Coding::Identity if is(coding, b"chunked") => Coding::Chunked,
+                Coding::Identity if coding.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
                 _ => Coding::Unknown,
             };
         }
@@ -136,10 +137,6 @@ impl Seen {
             _ => Self::Often,
         };
     }
-}
-
-fn is(name: &[u8], known: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(known)
 }
 
 /// Digits only; none of `+5`, `0x5`, `5 `, and nothing over 64 bits.

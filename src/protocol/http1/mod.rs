@@ -1,7 +1,7 @@
 //! HTTP/1.1 as RFC 9110 and RFC 9112 have it, and no more lenient than they demand.
 //!
 //! Bytes in, values out: a head becomes a [`Request`] or a [`Response`], a body goes through a
-//! [`Decoder`], and what is sent on is written anew from these, never copied. What one peer could
+//! [`Decoder`], and what is sent on is written anew from these. What one peer could
 //! read in two ways is refused, since the next hop may read it in the other.
 
 mod authority;
@@ -12,6 +12,7 @@ mod fields;
 mod framing;
 mod grammar;
 mod head;
+mod known;
 mod method;
 mod request;
 mod response;

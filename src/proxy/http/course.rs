@@ -15,7 +15,7 @@ use super::Setting;
 use super::evidence::Telling;
 use super::exchange::Exchange;
 use super::facts::Subject;
-use super::heading::Heading;
+use super::heading::{Heading, target};
 use super::trouble::Trouble;
 
 /// What is settled of a request before it goes to the first host.
@@ -31,8 +31,6 @@ pub(super) struct Course<'r> {
     pub(super) timeouts: Timeouts,
     /// When the request as a whole is given up; set when it has first gone out wholly.
     pub(super) deadline: Option<Instant>,
-    /// The request line's target.
-    pub(super) target: Vec<u8>,
     /// What the upstream is asked to switch to.
     pub(super) upgrade: Option<Vec<u8>>,
     /// Tries so far, the present one included.
@@ -70,9 +68,7 @@ impl<S: Setting> Exchange<'_, S> {
         self.record.cluster = Some(cluster.clone());
         let upgrade = self.request.upgrade().filter(|list| may_be_asked(list));
         let upgrade = upgrade.map(<[u8]>::to_vec);
-        let mut heading = Heading::of(self);
-        heading.rehead(table, found, forward);
-        let target = heading.target();
+        Heading::of(self).rehead(table, found, forward);
         Ok(Course {
             table,
             found,
@@ -82,7 +78,6 @@ impl<S: Setting> Exchange<'_, S> {
             mirror_clue: mirror_clue.unwrap_or_default(),
             timeouts,
             deadline: None,
-            target,
             upgrade,
             tries: 0,
             retry: None,
@@ -106,7 +101,8 @@ impl<S: Setting> Exchange<'_, S> {
                 self.request.fields.set("Host", &name);
             }
         }
-        write_request_line(out, self.request.method_text(), &course.target);
+        let target = target(&self.request, &self.path);
+        write_request_line(out, self.request.method_text(), &target);
         self.request.fields.write_to(out);
         if self.request.fields.get("host").is_none() {
             out.extend_from_slice(b"Host: ");

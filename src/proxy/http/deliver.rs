@@ -109,11 +109,12 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
     /// Counts the response, and says what becomes of both connections.
     pub(super) fn delivered(mut self, delivered: Result<(), Cut>) -> After {
         let download = self.download.take().expect("it was begun");
+        let now = Instant::now();
         let record = &mut self.exchange.record;
-        record.answered = Some(Instant::now());
+        record.answered = Some(now);
         record.body_sent = download.payload();
         record.body_received = self.upload.payload();
-        self.score(&delivered);
+        self.score(&delivered, now);
         let record = &mut self.exchange.record;
         let persistence = self.response.persistence;
         let is_open = self.response.body != Body::UntilClose;
@@ -145,7 +146,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         {
             let idle = self.picked.settings.idle_timeout;
             let pools = self.exchange.connection.setting.pools();
-            pools.give(self.upstream, idle, Instant::now().into_std());
+            pools.give(self.upstream, idle, now.into_std());
         }
         let ended = self.upload.has_ended();
         match self.ends {
@@ -158,12 +159,12 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
     }
 
     /// Counts the response, and takes note of how the host behaved.
-    fn score(&self, delivered: &Result<(), Cut>) {
+    fn score(&self, delivered: &Result<(), Cut>, now: Instant) {
         let status = self.response.status;
         let record = &self.exchange.record;
         let sent = record.forwarded.unwrap_or(record.started);
         let load = self.picked.lease.load();
-        let took = sent.elapsed();
+        let took = now - sent;
         load.count_response(status, took);
         let is_cut = matches!(delivered, Err(cut) if cut.by == Side::Upstream);
         let (conduct, grade) = match is_cut {
@@ -171,7 +172,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
             false => (Conduct::Answered(status), Grade::of(status)),
         };
         self.picked.grade(grade, Some(took));
-        self.exchange.judge(self.picked, conduct);
+        self.exchange.judge_at(self.picked, conduct, now);
     }
 
     fn poll_deliver(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Result<(), Cut>> {

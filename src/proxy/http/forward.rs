@@ -287,7 +287,12 @@ impl<S: Setting> Exchange<'_, S> {
 
     /// Takes note of how the host behaves.
     pub(super) fn judge(&self, picked: &Picked, conduct: Conduct) {
-        if let Some(suspicion) = picked.note(conduct, Instant::now().into_std()) {
+        self.judge_at(picked, conduct, Instant::now());
+    }
+
+    /// The same, for whoever knows what time it is.
+    pub(super) fn judge_at(&self, picked: &Picked, conduct: Conduct, now: Instant) {
+        if let Some(suspicion) = picked.note(conduct, now.into_std()) {
             self.connection.setting.suspect(suspicion);
         }
     }

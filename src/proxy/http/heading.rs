@@ -96,33 +96,31 @@ impl<'a> Heading<'a> {
             *self.path = Path::Changed(path);
         }
     }
+}
 
-    /// The target that goes upstream: the path as it came, unless it was rewritten, and the query.
-    pub(super) fn target(&self) -> Vec<u8> {
-        let request = &*self.request;
-        if matches!(
-            request.target_form(),
-            TargetForm::Authority | TargetForm::Asterisk
-        ) {
-            return request.target().to_vec();
-        }
-        // RFC 9112 section 3.2.4: the server as a whole is meant.
-        let is_bare = request.query().is_none() && !request.target().ends_with(b"/");
-        if request.method == Method::Options
-            && request.target_form() == TargetForm::Absolute
-            && request.path() == b"/"
-            && is_bare
-        {
-            return b"*".to_vec();
-        }
-        let mut target = match &*self.path {
-            Path::AsItCame => request.path().to_vec(),
-            Path::Changed(path) => forwarded_path(request.path(), path).into_owned(),
-        };
-        if let Some(query) = request.query() {
-            target.push(b'?');
-            target.extend_from_slice(query);
-        }
-        target
+/// The target that goes upstream: the path as it came, unless it was rewritten, and the query.
+pub(super) fn target<'a>(request: &'a Request, path: &'a Path) -> Cow<'a, [u8]> {
+    let form = request.target_form();
+    if matches!(form, TargetForm::Authority | TargetForm::Asterisk) {
+        return Cow::Borrowed(request.target());
     }
+    // RFC 9112 section 3.2.4: the server as a whole is meant.
+    let is_bare = request.query().is_none() && !request.target().ends_with(b"/");
+    if request.method == Method::Options
+        && form == TargetForm::Absolute
+        && request.path() == b"/"
+        && is_bare
+    {
+        return Cow::Borrowed(b"*");
+    }
+    let mut target = match path {
+        Path::AsItCame if form == TargetForm::Origin => return Cow::Borrowed(request.target()),
+        Path::AsItCame => request.path().to_vec(),
+        Path::Changed(path) => forwarded_path(request.path(), path).into_owned(),
+    };
+    if let Some(query) = request.query() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    Cow::Owned(target)
 }

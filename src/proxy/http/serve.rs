@@ -99,7 +99,8 @@ pub async fn serve<S: Setting>(mut connection: Connection<S>) -> Served {
     loop {
         let heard = next(&connection, &mut unread, stage).await;
         let after = match heard {
-            Heard::Request(received) => Box::pin(Exchange::run(&connection, received)).await,
+            // Not boxed: a connection that rests is soon parked, and gives this memory back.
+            Heard::Request(received) => Exchange::run(&connection, received).await,
             Heard::Refused(refusal, since) => {
                 Box::pin(unheard::refuse(&connection, refusal, since)).await
             }

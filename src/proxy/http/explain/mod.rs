@@ -17,7 +17,7 @@ use crate::protocol::http1::{HeadLimits, Parsed, Request};
 use crate::route::{Found, Table, Timeouts, location, why_not};
 
 use super::facts::{Path, Site, Subject};
-use super::heading::Heading;
+use super::heading::{Heading, target};
 use super::record::Record;
 use super::trouble::Trouble;
 use super::{Addresses, Fitting};
@@ -417,7 +417,10 @@ fn retries(forward: &Forward) -> String {
 fn lines(heading: &Heading<'_>) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let method = text(heading.request.method_text());
-    let mut lines = vec![format!("{method} {} HTTP/1.1", text(&heading.target()))];
+    let mut lines = vec![format!(
+        "{method} {} HTTP/1.1",
+        text(&target(heading.request, heading.path))
+    )];
     let fields = heading.request.fields.iter();
     lines.extend(fields.map(|(name, value)| format!("{}: {}", text(name), text(value))));
     lines
