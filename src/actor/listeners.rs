@@ -24,7 +24,8 @@ use crate::name::ListenerName;
 use crate::net::{self, Claimed, Legacy, Listening};
 use crate::protocol::detect::Habits;
 use crate::proxy::http::Fitting;
-use crate::telemetry::counters::{HttpCounters, ListenerCounters};
+use crate::telemetry::counters::{Earlier, HttpCounters, ListenerCounters};
+use crate::telemetry::tally::Tally;
 use board::Current;
 pub(super) use board::{Board, Window};
 pub(super) use departed::{Counted, Departed};
@@ -51,6 +52,8 @@ pub(crate) struct Post {
     pub counters: Vec<Arc<ListenerCounters>>,
     /// One a worker, too.
     pub requests: Vec<Arc<HttpCounters>>,
+    /// What earlier processes have counted of it, if there were any.
+    pub earlier: OnceLock<Arc<Earlier>>,
 }
 
 impl Post {
@@ -113,6 +116,23 @@ impl Post {
     #[must_use]
     pub(crate) fn mover(&self) -> Option<&Mover> {
         self.mover.get().filter(|mover| mover.is_open())
+    }
+
+    /// Has it count what an earlier process has counted.
+    pub(crate) fn credit(&self, counted: &Tally) {
+        counted.credit(&**self.earlier.get_or_init(Arc::default));
+    }
+
+    /// Notes that one of its connections has come from the predecessor, before any worker has it: the
+    /// predecessor may say any moment that no more will come.
+    pub(crate) fn note_arrival(&self) {
+        self.counters[0].arrived.fetch_add(1, Relaxed);
+    }
+
+    /// Connections that came from the predecessor.
+    pub(crate) fn arrived(&self) -> u64 {
+        let arrived = |counters: &Arc<ListenerCounters>| counters.arrived.load(Relaxed);
+        self.counters.iter().map(arrived).sum()
     }
 
     /// Where it really listens, which differs from the settings when those ask for port 0.
@@ -285,6 +305,7 @@ impl Listeners {
                 mover: OnceLock::new(),
                 counters: (0..self.workers).map(|_| Arc::default()).collect(),
                 requests: (0..self.workers).map(|_| Arc::default()).collect(),
+                earlier: OnceLock::new(),
             }))
         };
         wanted.into_iter().map(post).collect()

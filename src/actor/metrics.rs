@@ -125,7 +125,7 @@ fn downstream(counted: &Counted, key: &str) -> Value {
     let (connections, requests) = (&counted.connections, &counted.requests);
     let count = match key {
         "connection_total" => connections.connections_total,
-        "connection_destroy" => connections.connections_total - connections.connections_active,
+        "connection_destroy" => connections.connections_closed,
         "connection_active" => connections.connections_active,
         "connection_idle_close" => connections.connections_idle_closed,
         "connection_failed" => connections.connections_failed,

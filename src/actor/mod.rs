@@ -3,6 +3,7 @@
 //! Who sends what to whom is one table, in `ARCHITECTURE.md`.
 
 mod acceptor;
+mod accounts;
 pub mod admin;
 mod arrivals;
 mod checks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::actor::clusters::{Shelf, Snapshot};
-use crate::actor::listeners::Post;
+use crate::actor::listeners::{Counted, Post};
 use crate::actor::supervisor::Node;
 use crate::cluster::{Duty, Health, Host, Reason, Standing, Subsets};
 use crate::name::{ClusterName, ListenerName};
@@ -40,18 +40,16 @@ pub struct ListenerView {
 impl ListenerView {
     pub(crate) fn of(post: &Post) -> Self {
         let settings = post.settings();
-        let mut totals = ListenerTotals::default();
-        post.counters.iter().for_each(|counted| totals += counted);
-        let mut requests = HttpTotals::default();
-        post.requests.iter().for_each(|counted| requests += counted);
+        let mut counted = Counted::default();
+        counted += post;
         let address = post
             .local_address()
             .unwrap_or_else(|| settings.address.clone());
         Self {
             name: settings.name.clone(),
             address: address.to_string(),
-            totals,
-            requests,
+            totals: counted.connections,
+            requests: counted.requests,
         }
     }
 }

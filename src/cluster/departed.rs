@@ -4,7 +4,9 @@
 //! of two readings.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use crate::telemetry::tally::Tally;
 
 use super::{HostSet, Load, Totals};
 
@@ -12,12 +14,19 @@ use super::{HostSet, Load, Totals};
 #[derive(Clone, Debug, Default)]
 pub struct Departed {
     /// Of hosts that carry nothing more.
-    settled: Totals,
+    settled: Option<Arc<Load>>,
     /// Of hosts whose last connections have not ended yet, or whose last readers look on.
     leaving: Vec<Arc<Load>>,
+    /// Of hosts that only an earlier process had.
+    earlier: Arc<OnceLock<Box<Load>>>,
 }
 
 impl Departed {
+    /// Takes in what hosts have carried in an earlier process that are not here.
+    pub fn credit(&self, carried: &Tally) {
+        carried.credit(&**self.earlier.get_or_init(Box::default));
+    }
+
     /// The same after `before` became `after`; `None` when no host went.
     #[must_use]
     pub fn after(&self, before: &HostSet, after: &HostSet) -> Option<Self> {
@@ -37,25 +46,42 @@ impl Departed {
         if leaving.is_empty() {
             return None;
         }
-        let mut settled = self.settled.clone();
-        for load in &self.leaving {
-            // Nobody else can count on it any more.
-            match Arc::strong_count(load) {
-                1 => settled += &**load,
-                _ => leaving.push(Arc::clone(load)),
-            }
+        // Nobody else can count on a quiet one any more.
+        let is_quiet = |load: &&Arc<Load>| Arc::strong_count(load) == 1;
+        let (quiet, others): (Vec<_>, Vec<_>) = self.leaving.iter().partition(is_quiet);
+        leaving.extend(others.into_iter().cloned());
+        Some(Self {
+            settled: self.settled_with(&quiet),
+            leaving,
+            earlier: Arc::clone(&self.earlier),
+        })
+    }
+
+    /// A new sum: readers may still have the one before, and `quiet` beside it.
+    fn settled_with(&self, quiet: &[&Arc<Load>]) -> Option<Arc<Load>> {
+        if quiet.is_empty() {
+            return self.settled.clone();
         }
-        Some(Self { settled, leaving })
+        let sum = Load::default();
+        for load in self.settled.iter().chain(quiet.iter().copied()) {
+            Tally::of(&**load).credit(&sum);
+        }
+        Some(Arc::new(sum))
     }
 
     /// What they have carried until now.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = self.settled.clone();
-        for load in &self.leaving {
-            totals += &**load;
-        }
+        let mut totals = Totals::default();
+        self.loads().for_each(|load| totals += load);
         totals
+    }
+
+    /// The counts of which that is the sum.
+    pub fn loads(&self) -> impl Iterator<Item = &Load> {
+        let known = self.settled.iter().chain(&self.leaving);
+        let known = known.map(|load| &**load);
+        known.chain(self.earlier.get().map(|earlier| &**earlier))
     }
 }
 

@@ -19,6 +19,9 @@ pub enum Ending {
     RemoteAmidRequest,
 }
 
+/// How connections that this process has closed are called in a tally.
+pub(super) const CLOSED_HERE: &str = "connections_closed_here";
+
 /// How many connections to a host have ended in which way.
 #[derive(Debug, Default)]
 pub(super) struct Endings {
@@ -33,6 +36,14 @@ impl Endings {
     pub(super) fn of(&self, ending: Ending) -> u64 {
         self.counter(ending)
             .map_or(0, |counter| counter.load(Relaxed))
+    }
+
+    /// Shows each counter with its name in a tally.
+    pub(super) fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        show(CLOSED_HERE, &self.local);
+        show("connections_closed_by_host", &self.remote);
+        show("connections_cut_here", &self.local_amid_request);
+        show("connections_cut_by_host", &self.remote_amid_request);
     }
 
     pub(super) fn count(&self, ending: Ending) {

@@ -120,6 +120,15 @@ impl Limits {
         self.retries_refused.load(Relaxed)
     }
 
+    /// Shows each count that never falls, with its name in a tally.
+    pub(super) fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        show("retries", &self.retries_begun);
+        show("connections_refused", &self.connections_refused);
+        show("requests_refused", &self.requests_refused);
+        show("retries_refused", &self.retries_refused);
+        show("subset_fallbacks", &self.subset_fallbacks);
+    }
+
     fn permit(self: &Arc<Self>, kind: Kind, max: impl Fn() -> Option<u64>) -> Option<Permit> {
         let raised = |now| max().is_none_or(|max| now < max).then_some(now + 1);
         if self

@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::telemetry::metrics::Histogram;
+use crate::telemetry::tally::{Carried, Tally};
 
 use super::conduct::{Conduct, Record, Row};
-use super::ending::{Ending, Endings};
+use super::ending::{CLOSED_HERE, Ending, Endings};
 use super::{Form, Host};
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
@@ -271,14 +272,31 @@ impl Load {
         &self.form
     }
 
+    /// What it will have counted once the process ends, which has nothing under way any more: what
+    /// is still open is idle.
+    #[must_use]
+    pub fn last_tally(&self) -> Tally {
+        let mut tally = Tally::of(self);
+        tally.more(CLOSED_HERE, self.active_connections());
+        tally
+    }
+
     fn begin(&self, work: Work) {
+        self.resume(work);
         if work.is_connection() {
-            self.active_connections.fetch_add(1, Relaxed);
             self.connections.fetch_add(1, Relaxed);
         }
         if work.is_request() {
-            self.active_requests.fetch_add(1, Relaxed);
             self.requests.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn resume(&self, work: Work) {
+        if work.is_connection() {
+            self.active_connections.fetch_add(1, Relaxed);
+        }
+        if work.is_request() {
+            self.active_requests.fetch_add(1, Relaxed);
         }
     }
 
@@ -291,6 +309,50 @@ impl Load {
         }
     }
 }
+
+/// What another process goes on with. What is active stays with whoever carries it.
+impl Carried for Load {
+    fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        show("connections", &self.connections);
+        show("connections_failed", &self.connect_failures);
+        show("connections_again", &self.reconnects);
+        self.endings.each(show);
+        show("bytes_received", &self.received_bytes);
+        show("bytes_sent", &self.sent_bytes);
+        show("requests", &self.requests);
+        show("requests_lost", &self.requests_lost);
+        show("requests_reset_here", &self.local_resets);
+        show("requests_reset_by_host", &self.remote_resets);
+        show("requests_late", &self.timeouts);
+        show("responses", &self.responses_succeeded);
+        show("responses_failed", &self.responses_failed);
+        show("responses_stray", &self.strays);
+        show("response_nanos", &self.response_nanos);
+        if let Some(answers) = self.answers.get() {
+            show(GOODBYES, &answers.goodbyes);
+        }
+    }
+
+    fn prepare(&self, tally: &Tally) {
+        if tally.count_of(GOODBYES) > 0 {
+            self.answers.get_or_init(Box::default);
+        }
+    }
+
+    fn each_histogram(&self, show: &mut dyn FnMut(&'static str, &Histogram)) {
+        if let Some(durations) = self.durations() {
+            show(DURATIONS, durations);
+        }
+    }
+
+    fn histogram(&self, name: &str) -> Option<&Histogram> {
+        (name == DURATIONS).then(|| &self.answers.get_or_init(Box::default).durations)
+    }
+}
+
+/// How those are called in a tally for which room is made.
+const DURATIONS: &str = "durations";
+const GOODBYES: &str = "connections_goodbyes";
 
 /// What a lease counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,6 +392,13 @@ impl Lease {
     /// Counts `host` up by one piece of `work`.
     pub fn new(host: Arc<Host>, work: Work) -> Self {
         host.load().begin(work);
+        let ending = Ending::default();
+        Self { host, work, ending }
+    }
+
+    /// Counts `host` up by a piece of `work` that another process has begun, and counted.
+    pub fn resumed(host: Arc<Host>, work: Work) -> Self {
+        host.load().resume(work);
         let ending = Ending::default();
         Self { host, work, ending }
     }
@@ -428,6 +497,35 @@ mod tests {
             (4, 3)
         );
         assert_eq!(load.response_nanos(), 12);
+    }
+
+    #[test]
+    fn work_that_another_process_has_begun_counts_while_it_lasts_and_as_it_ends() {
+        let host = Arc::new(host(1, 1));
+        let mut lease = Lease::resumed(host.clone(), Work::Relay);
+        let load = host.load();
+        assert_eq!((load.active_connections(), load.active_requests()), (1, 1));
+        assert!(Tally::of(&**load).is_empty());
+
+        lease.ends(Ending::Local);
+        drop(lease);
+
+        assert_eq!((load.connections(), load.requests()), (0, 0));
+        assert_eq!(load.ended(Ending::Local), 1);
+    }
+
+    #[test]
+    fn what_is_open_at_the_end_is_told_as_closed() {
+        let host = Arc::new(host(1, 1));
+        let _idle = Lease::new(host.clone(), Work::Connection);
+        host.load().count_goodbye();
+        let told = host.load().last_tally();
+        assert_eq!(told.count_of(CLOSED_HERE), 1);
+        assert_eq!(told.count_of("connections"), 1);
+        assert_eq!(Tally::of(&**host.load()).count_of(CLOSED_HERE), 0);
+        let load = Load::default();
+        told.credit(&load);
+        assert_eq!((load.goodbyes(), load.connections()), (1, 1));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod conduct;
 mod departed;
 mod duty;
 mod ending;
+mod ever;
 mod form;
 mod health;
 mod host;

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
+use super::tally::Carried;
+
 /// What the health check of one cluster counted. It outlives the check's actor, and every change of
 /// its settings.
 #[derive(Debug, Default)]
@@ -44,6 +46,18 @@ pub struct CheckTotals {
     pub waited: u64,
     /// Hosts that the check finds healthy now. The misspelling is MOSN's.
     pub healty: u64,
+}
+
+impl Carried for CheckCounters {
+    fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        show("probes", &self.attempt);
+        show("probes_passed", &self.success);
+        show("probes_failed", &self.failure);
+        show("probes_refused", &self.active_failure);
+        show("probes_unanswered", &self.network_failure);
+        show("probes_inconclusive", &self.inconclusive);
+        show("probes_waited", &self.waited);
+    }
 }
 
 impl CheckCounters {

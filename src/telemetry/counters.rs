@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::metrics::{Distribution, Histogram};
+use super::tally::Carried;
 
 /// What one worker counted at one listener. Alone on its cache lines.
 #[derive(Debug, Default)]
@@ -18,6 +19,10 @@ pub struct ListenerCounters {
     pub connections: AtomicU64,
     /// Connections that ended.
     pub closed: AtomicU64,
+    /// Connections that have come from a predecessor, which has counted them as accepted.
+    pub arrived: AtomicU64,
+    /// Connections that have gone to a successor, which counts their ends.
+    pub moved: AtomicU64,
     /// Connections closed because they moved no byte for too long.
     pub idle_closed: AtomicU64,
     /// Connections that got no upstream.
@@ -73,8 +78,11 @@ impl Serialize for UnspokenTotals {
 pub struct ListenerTotals {
     /// Connections that are open.
     pub connections_active: u64,
-    /// Connections accepted.
+    /// Connections accepted, those too that a predecessor has accepted.
     pub connections_total: u64,
+    /// Connections that have ended, those of predecessors too.
+    #[serde(skip)]
+    pub connections_closed: u64,
     /// Connections closed because they moved no byte for too long.
     pub connections_idle_closed: u64,
     /// Connections that got no upstream.
@@ -92,9 +100,12 @@ impl AddAssign<&ListenerCounters> for ListenerTotals {
         // Read in this order a connection may be counted as active that has just ended, never
         // the reverse, which would wrap.
         let closed = counted.closed.load(Relaxed);
+        let gone = closed + counted.moved.load(Relaxed);
         let total = counted.connections.load(Relaxed);
-        self.connections_active += total.saturating_sub(closed);
+        let came = total + counted.arrived.load(Relaxed);
+        self.connections_active += came.saturating_sub(gone);
         self.connections_total += total;
+        self.connections_closed += closed;
         self.connections_idle_closed += counted.idle_closed.load(Relaxed);
         self.connections_failed += counted.failed.load(Relaxed);
         let unspoken = self
@@ -107,6 +118,71 @@ impl AddAssign<&ListenerCounters> for ListenerTotals {
         }
         self.bytes_received += counted.received_bytes.load(Relaxed);
         self.bytes_sent += counted.sent_bytes.load(Relaxed);
+    }
+}
+
+impl Carried for ListenerCounters {
+    fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        show("connections", &self.connections);
+        show("connections_closed", &self.closed);
+        show("connections_idle_closed", &self.idle_closed);
+        show("connections_failed", &self.failed);
+        show("bytes_received", &self.received_bytes);
+        show("bytes_sent", &self.sent_bytes);
+    }
+}
+
+/// What earlier processes have counted at one listener, or go on counting while they leave. Nothing
+/// of it is active here.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    connections: ListenerCounters,
+    requests: HttpCounters,
+}
+
+impl Earlier {
+    /// Nothing more will be told: connections that have not moved here, `arrived` of them, have ended.
+    pub fn conclude(&self, arrived: u64) {
+        let ended = self.connections.connections.load(Relaxed);
+        let ended = ended.saturating_sub(arrived);
+        self.connections.closed.fetch_max(ended, Relaxed);
+    }
+}
+
+impl Carried for Earlier {
+    fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        self.connections.each(show);
+        self.requests.each(show);
+    }
+
+    fn each_histogram(&self, show: &mut dyn FnMut(&'static str, &Histogram)) {
+        self.requests.each_histogram(show);
+    }
+
+    fn histogram(&self, name: &str) -> Option<&Histogram> {
+        self.requests.histogram(name)
+    }
+}
+
+impl AddAssign<&Earlier> for ListenerTotals {
+    fn add_assign(&mut self, earlier: &Earlier) {
+        let active = self.connections_active;
+        *self += &earlier.connections;
+        self.connections_active = active;
+    }
+}
+
+impl AddAssign<&Earlier> for HttpTotals {
+    fn add_assign(&mut self, earlier: &Earlier) {
+        let active = self.request_active;
+        *self += &earlier.requests;
+        self.request_active = active;
+    }
+}
+
+impl AddAssign<&Earlier> for HttpTimes {
+    fn add_assign(&mut self, earlier: &Earlier) {
+        *self += &earlier.requests;
     }
 }
 
@@ -161,6 +237,38 @@ impl HttpCounters {
         add(&self.uncopied, 1);
     }
 }
+
+impl Carried for HttpCounters {
+    fn each(&self, show: &mut dyn FnMut(&'static str, &AtomicU64)) {
+        show("requests", &self.begun);
+        show("requests_ended", &self.ended);
+        show("requests_reset", &self.reset);
+        show("requests_failed", &self.failed);
+        show("requests_uncopied", &self.uncopied);
+        show("request_nanos", &self.request_nanos);
+        show("process_nanos", &self.process_nanos);
+        for ((_, name), counter) in STATUSES.iter().zip(&self.statuses) {
+            show(name, counter);
+        }
+    }
+
+    fn each_histogram(&self, show: &mut dyn FnMut(&'static str, &Histogram)) {
+        show(REQUEST_TIMES, &self.request_times);
+        show(PROCESS_TIMES, &self.process_times);
+    }
+
+    fn histogram(&self, name: &str) -> Option<&Histogram> {
+        match name {
+            REQUEST_TIMES => Some(&self.request_times),
+            PROCESS_TIMES => Some(&self.process_times),
+            _ => None,
+        }
+    }
+}
+
+/// How the histograms are called in a tally.
+const REQUEST_TIMES: &str = "request_times";
+const PROCESS_TIMES: &str = "process_times";
 
 /// Adds where only one thread ever does: the others see a sum or the next, and no line is locked.
 fn add(counter: &AtomicU64, more: u64) {

@@ -5,5 +5,6 @@ pub mod counters;
 pub mod health_log;
 pub mod log;
 pub mod metrics;
+pub mod tally;
 
 pub use log::access as access_log;

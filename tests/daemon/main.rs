@@ -3,6 +3,7 @@
 mod admin;
 mod check;
 mod cli;
+mod counts;
 mod descriptors;
 mod drain;
 #[cfg(feature = "fault-injection")]

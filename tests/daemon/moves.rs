@@ -91,7 +91,7 @@ fn counter(stop: Arc<AtomicBool>) -> SocketAddr {
 }
 
 /// A home with listeners for HTTP, for bytes to an echo, and for bytes to a third server.
-fn home(third: SocketAddr) -> (Home, [SocketAddr; 3]) {
+pub(crate) fn home(third: SocketAddr) -> (Home, [SocketAddr; 3]) {
     let [http, bytes, half] = [(); 3].map(|()| free_address());
     let mut document = configuration(&bytes.to_string(), &echo().to_string());
     let cluster = |name: &str, host: SocketAddr| {
@@ -150,7 +150,7 @@ impl KeptAlive {
         self.hear(&target);
     }
 
-    fn send(&mut self, target: &str) {
+    pub(crate) fn send(&mut self, target: &str) {
         let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n");
         let sent = self.stream.get_mut().write_all(request.as_bytes());
         sent.expect("it takes a request");

@@ -78,7 +78,7 @@ impl Doors {
     }
 }
 
-fn over_tcp(to: SocketAddr, request: &str) -> io::Result<Answer> {
+pub(crate) fn over_tcp(to: SocketAddr, request: &str) -> io::Result<Answer> {
     let stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     exchange(stream, request.as_bytes())

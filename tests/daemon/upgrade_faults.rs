@@ -1,6 +1,8 @@
 //! Upgrades that go wrong at each of their steps, in each way: clients notice nothing, one process
 //! is left, and the next upgrade works.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 
 use crate::home::{Home, Process, until};
@@ -8,6 +10,9 @@ use crate::upgrade::{Load, home, pid_in, running, starting};
 
 /// What the predecessor sends.
 pub(crate) const OLD: [&str; 4] = ["offer", "sockets", "accept", "commit"];
+
+/// What it sends too, when it has carried anything.
+const BUSY: [&str; 1] = ["counted"];
 
 /// What the successor sends.
 pub(crate) const NEW: [&str; 4] = ["hello", "prepared", "accepting", "committed"];
@@ -30,6 +35,16 @@ fn left(home: &Home, old: Process, new: Process) -> Process {
         pid_in(home) == Some(stays.id())
     });
     stays
+}
+
+/// Whether a process may have as many descriptors as it ever may.
+fn may_open_all(process: &Process) -> bool {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.id()));
+    let limits = limits.expect("it runs");
+    let mut lines = limits.lines();
+    let line = lines.find_map(|line| line.strip_prefix("Max open files"));
+    let mut numbers = line.expect("it is limited").split_whitespace();
+    numbers.next() == numbers.next()
 }
 
 /// One upgrade with a fault, and one without.
@@ -58,6 +73,9 @@ fn upgrade(fault: &str, side: Side) {
     if !fault.ends_with(":kill") && !fault.ends_with(":descriptors") {
         assert_eq!(wrong, Vec::<String>::new(), "{fault} of {side:?}");
     }
+    if fault.ends_with(":descriptors") {
+        until("there are descriptors again", || may_open_all(&stays));
+    }
     let load = Load::on(to);
     let next = running(&home);
     assert_eq!(pid_in(&home), Some(next.id()), "{fault} of {side:?}");
@@ -68,7 +86,7 @@ fn upgrade(fault: &str, side: Side) {
 }
 
 fn each_step(fault: &str) {
-    for message in OLD {
+    for message in OLD.into_iter().chain(BUSY) {
         upgrade(&format!("send:{message}:{fault}"), Side::Old);
         upgrade(&format!("receive:{message}:{fault}"), Side::New);
     }
@@ -80,6 +98,7 @@ fn each_step(fault: &str) {
 
 fn each_message(fault: &str) {
     OLD.iter()
+        .chain(&BUSY)
         .for_each(|message| upgrade(&format!("send:{message}:{fault}"), Side::Old));
     NEW.iter()
         .for_each(|message| upgrade(&format!("send:{message}:{fault}"), Side::New));

@@ -19,7 +19,7 @@ use crate::telemetry::metrics::{Object, StatsMatcher};
 pub(in crate::actor) struct Published {
     /// MOSN's number of the state of the lifecycle.
     pub(in crate::actor) state: Arc<AtomicU8>,
-    /// Whether the door is this process': a successor's when it accepts, a predecessor's until it leaves.
+    /// Whether the door is this process': a successor's when it is in charge, a predecessor's until it says so.
     pub(in crate::actor) open: watch::Receiver<bool>,
 }
 

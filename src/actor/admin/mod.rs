@@ -78,6 +78,9 @@ const PRIVATE_CONNECTIONS: usize = 8;
 /// How long a head may take, and a connection may be idle.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a peer that has connected may take to ask, when the door is closed meanwhile.
+const ASKS_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long a peer may take nothing of what is written.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -271,6 +274,8 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             Ok::<_, io::Error>((slot, next().await))
         };
         tokio::select! {
+            // Once the door is shut nobody comes in any more.
+            biased;
             Some(()) = flights.next(), if !flights.is_empty() => {}
             () = shut(&mut open) => break,
             accepted = accepted => match accepted? {
@@ -339,7 +344,9 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     by: Arc<str>,
 ) {
     let mut open = door.published.open.clone();
+    let (asks, mut asked) = watch::channel(false);
     let service = service_fn(move |request| {
+        asks.send_replace(true);
         let answer = serve::answer(Rc::clone(&door), peer.clone(), Arc::clone(&by), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
@@ -356,6 +363,11 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         _over = connection.as_mut() => return,
         () = shut(&mut open) => {}
         () = sleep(CONNECTION_LASTS) => {}
+    }
+    // Who has just connected is answered once: its request may be on its way.
+    tokio::select! {
+        _over = connection.as_mut() => return,
+        _asked = timeout(ASKS_WITHIN, asked.wait_for(|asked| *asked)) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _cut = timeout(HEAD_WITHIN, connection).await;

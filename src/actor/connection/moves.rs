@@ -3,6 +3,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
 use tokio::time::Instant;
@@ -85,7 +86,9 @@ impl Connection {
             pair,
         } = arrived;
         let name = pair.cluster.name.clone();
-        self.held = Some(pair.held);
+        let mut held = pair.held;
+        held.lease.ends(Ending::Local);
+        self.held = Some(held);
         self.far = Some(match pair.is_tunnel {
             true => Far::Tunnel(name),
             false => Far::Host(pair.cluster, pair.sent),
@@ -171,6 +174,7 @@ impl Connection {
 
     /// Its end is counted by the process that has it now.
     fn has_moved(&self, ctx: &mut Context<Self>) {
+        self.setting.counters.moved.fetch_add(1, Relaxed);
         self.progress.flow.bell.note_left();
         ctx.stop();
     }

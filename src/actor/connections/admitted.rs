@@ -136,8 +136,9 @@ impl Admitted {
         progress.idle_timeout.set(idle_timeout);
         progress.quiet.set(quiet);
         if let Ok(entry) = Entry::arrived(what, &self.setting) {
-            self.setting.counters.connections.fetch_add(1, Relaxed);
             self.run(entry, permit, progress);
+        } else {
+            self.setting.counters.closed.fetch_add(1, Relaxed);
         }
     }
 

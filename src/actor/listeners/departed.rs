@@ -9,8 +9,9 @@ use std::sync::atomic::{Ordering::Acquire, fence};
 
 use super::Post;
 use crate::telemetry::counters::{
-    HttpCounters, HttpTimes, HttpTotals, ListenerCounters, ListenerTotals,
+    Earlier, HttpCounters, HttpTimes, HttpTotals, ListenerCounters, ListenerTotals,
 };
+use crate::telemetry::tally::Tally;
 
 /// What was counted downstream.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +33,27 @@ impl Counted {
     }
 }
 
+impl AddAssign<&Earlier> for Counted {
+    fn add_assign(&mut self, earlier: &Earlier) {
+        self.connections += earlier;
+        self.requests += earlier;
+        self.times += earlier;
+    }
+}
+
 impl AddAssign<&Post> for Counted {
     fn add_assign(&mut self, post: &Post) {
         self.add(&post.counters, &post.requests);
+        if let Some(earlier) = post.earlier.get() {
+            *self += &**earlier;
+        }
+    }
+}
+
+impl Post {
+    /// The same by name.
+    pub(crate) fn tally(&self) -> Tally {
+        Left::of(self).tally()
     }
 }
 
@@ -42,9 +61,11 @@ impl AddAssign<&Post> for Counted {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Departed {
     /// Of those whose last connections have ended.
-    settled: Counted,
+    settled: Option<Arc<Earlier>>,
     /// Of those whose connections still count.
     leaving: Vec<Arc<Left>>,
+    /// Of those that only an earlier process had.
+    earlier: Arc<Earlier>,
 }
 
 /// The counters of a listener that was taken down.
@@ -52,9 +73,18 @@ pub(crate) struct Departed {
 struct Left {
     counters: Vec<Arc<ListenerCounters>>,
     requests: Vec<Arc<HttpCounters>>,
+    earlier: Option<Arc<Earlier>>,
 }
 
 impl Left {
+    fn of(post: &Post) -> Self {
+        Self {
+            counters: post.counters.clone(),
+            requests: post.requests.clone(),
+            earlier: post.earlier.get().cloned(),
+        }
+    }
+
     /// Whether nobody else has the counters, so that nobody counts any more.
     fn is_quiet(&self) -> bool {
         let counters = self.counters.iter().all(|one| Arc::strong_count(one) == 1);
@@ -63,35 +93,67 @@ impl Left {
         fence(Acquire);
         quiet
     }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.counters.iter().for_each(|one| tally.count(&**one));
+        self.requests.iter().for_each(|one| tally.count(&**one));
+        self.earlier.iter().for_each(|one| tally.count(&**one));
+        tally
+    }
 }
 
 impl Departed {
     /// The same after `gone` were taken down too.
     pub(super) fn with(&self, gone: &[Arc<Post>]) -> Self {
-        let mut settled = self.settled.clone();
-        let mut leaving = Vec::with_capacity(self.leaving.len() + gone.len());
-        for left in &self.leaving {
-            match left.is_quiet() {
-                true => settled.add(&left.counters, &left.requests),
-                false => leaving.push(Arc::clone(left)),
-            }
+        let is_quiet = |left: &&Arc<Left>| left.is_quiet();
+        let (quiet, others): (Vec<_>, Vec<_>) = self.leaving.iter().partition(is_quiet);
+        let mut leaving: Vec<_> = others.into_iter().cloned().collect();
+        leaving.extend(gone.iter().map(|post| Arc::new(Left::of(post))));
+        Self {
+            settled: self.settled_with(&quiet),
+            leaving,
+            earlier: Arc::clone(&self.earlier),
         }
-        leaving.extend(gone.iter().map(|post| {
-            Arc::new(Left {
-                counters: post.counters.clone(),
-                requests: post.requests.clone(),
-            })
-        }));
-        Self { settled, leaving }
+    }
+
+    /// A new sum: readers may still have the one before, and `quiet` beside it.
+    fn settled_with(&self, quiet: &[&Arc<Left>]) -> Option<Arc<Earlier>> {
+        if quiet.is_empty() {
+            return self.settled.clone();
+        }
+        let sum = Earlier::default();
+        let before = self.settled.iter().map(|settled| Tally::of(&**settled));
+        let quiet = quiet.iter().map(|left| left.tally());
+        before.chain(quiet).for_each(|tally| tally.credit(&sum));
+        Some(Arc::new(sum))
+    }
+
+    /// Takes in what listeners have counted in an earlier process that are not here.
+    pub(crate) fn credit(&self, counted: &Tally) {
+        counted.credit(&*self.earlier);
     }
 
     /// What they have counted until now.
     pub(crate) fn total(&self) -> Counted {
-        let mut total = self.settled.clone();
+        let mut total = Counted::default();
         for left in &self.leaving {
             total.add(&left.counters, &left.requests);
         }
+        let left = self.leaving.iter().filter_map(|left| left.earlier.as_ref());
+        let earlier = left.chain(&self.settled).chain([&self.earlier]);
+        earlier.for_each(|earlier| total += &**earlier);
         total
+    }
+
+    /// The same by name.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = Tally::of(&*self.earlier);
+        self.settled.iter().for_each(|one| tally.count(&**one));
+        self.leaving
+            .iter()
+            .for_each(|left| tally.join(&left.tally()));
+        tally
     }
 }
 
@@ -106,6 +168,7 @@ mod tests {
         Left {
             counters: vec![Arc::default(), Arc::default()],
             requests: vec![Arc::default()],
+            earlier: None,
         }
     }
 

@@ -11,7 +11,8 @@ use crate::actor::supervisor::{self, ChildSpec, View};
 use crate::lifecycle::State;
 use crate::supervise::Restart;
 
-/// How long a process that leaves waits for the last answers of its admin door.
+/// How long a process that leaves waits for the last answers of its admin door: less than its successor
+/// may take to take over.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 impl House {
@@ -41,19 +42,25 @@ impl House {
 
     /// Waits a moment for those whom the admin door still answers, when it is another process' now.
     pub(super) async fn admin_served(&self) {
-        if let (Some(admin), State::Leaving { .. }) = (&self.options.admin, self.state.get()) {
+        if let Some(admin) = &self.options.admin
+            && matches!(
+                self.state.get(),
+                State::Committing { .. } | State::Leaving { .. }
+            )
+        {
             admin.served(ANSWERS_WITHIN).await;
         }
     }
 
-    /// Publishes where the lifecycle is. The admin door is a successor's, too, when it accepts, and a
-    /// predecessor's until it leaves.
+    /// Publishes where the lifecycle is. The admin door is a predecessor's until it has its successor
+    /// take over, and a successor's from then on: were it both processes', counts would seem to fall.
+    /// Who connects in between waits in the queue, which is the same.
     pub(super) fn publish_state(&self, state: State) {
         self.state_number.store(state.number(), Ordering::Relaxed);
         self.state_seen.send_replace(state);
         match state {
-            State::Leaving { .. } => self.admin_open.send_replace(false),
-            State::Running | State::Trial { .. } => self.admin_open.send_replace(true),
+            State::Committing { .. } | State::Leaving { .. } => self.admin_open.send_replace(false),
+            State::Running => self.admin_open.send_replace(true),
             _ => return,
         };
     }

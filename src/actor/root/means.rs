@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::house::House;
+use crate::actor::accounts::Accounts;
+use crate::actor::admin::DOOR;
 use crate::actor::clusters;
 use crate::actor::findings::Findings;
 use crate::actor::listeners::Post;
-use crate::actor::upgrade::Holdings;
+use crate::actor::upgrade::{Estate, Holdings};
 use crate::actor::worker::Orders;
-use crate::net::place;
-use crate::protocol::handover::{ListenerOffer, Shown};
+use crate::net::{Legacy, Listening, place};
+use crate::protocol::handover::{ListenerOffer, Shown, Statement};
 use crate::upstream::Neighbours;
 
 /// Addresses of silent clients that are told of each listener, so that an offer stays small.
@@ -46,6 +48,7 @@ impl House {
                 admission: Arc::clone(&self.admission),
                 arrivals: self.arrivals.clone(),
                 findings: Findings::new(self.shelf.clone(), self.checks.clone()),
+                accounts: Accounts::new(self.shelf.clone(), self.board.clone()),
             });
         }
     }
@@ -64,6 +67,26 @@ impl House {
         {
             slog::error!(self.options.log, "[reconfigure] what is known of hosts is lost: {error}"; "tag" => "server");
         }
+    }
+
+    /// Goes on with what the predecessor has counted. It is done at once: counters wait for nobody.
+    pub(super) fn credit(&self, statement: &Statement) {
+        if let Some(desk) = &self.succession.desk {
+            desk.credit(statement);
+        }
+    }
+
+    /// The predecessor tells nothing more.
+    pub(super) fn conclude(&self) {
+        if let Some(desk) = &self.succession.desk {
+            desk.conclude();
+        }
+    }
+
+    /// The offered listeners that this successor has, by their places in the offer.
+    pub(super) fn inherited_places(&self) -> Vec<usize> {
+        let posts = self.board.posts();
+        posts.iter().filter_map(|post| post.inherited()).collect()
     }
 
     /// Probes the hosts, which the predecessor does no more.
@@ -94,4 +117,32 @@ fn silent(post: &Post) -> Vec<(SocketAddr, u64)> {
     let millis = |ago: Duration| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
     let told = latest.into_iter().map(|(place, ago)| (place, millis(ago)));
     told.collect()
+}
+
+/// What a predecessor has handed over: sockets, what it knows of hosts, and what it has counted of
+/// the listeners by these names, and of all else.
+pub(super) type Opened = (Legacy, Shown, (Vec<String>, Vec<Statement>));
+
+pub(super) fn opened(estate: Estate) -> Result<Opened, std::io::Error> {
+    let Estate {
+        offer,
+        sockets,
+        shown,
+        counted,
+    } = estate;
+    let names = offer.listeners.iter().map(|one| one.name.clone()).collect();
+    let legacy = Legacy::new(&offer.listeners, sockets)?;
+    Ok((legacy, shown, (names, counted)))
+}
+
+/// A socket of the admin door, which is behind all listeners, so that none is taken for it.
+pub(super) fn door(socket: &Listening) -> ListenerOffer {
+    ListenerOffer {
+        name: DOOR.to_owned(),
+        configured: place(socket.address()),
+        place: place(socket.address()),
+        sockets: 1,
+        file: socket.file(),
+        silent: Vec::new(),
+    }
 }

@@ -9,17 +9,16 @@ use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
 use super::house::House;
-use super::means::listener;
+use super::means::{door, listener, opened};
 use super::{ApplyError, Handle, Options, Root};
-use crate::actor::admin::DOOR;
 use crate::actor::listeners::{Edition, Inherited, Post};
 use crate::actor::slot::Slot;
 use crate::actor::supervisor::ChildSpec;
 use crate::actor::upgrade::{self, Command, Desk, Inheritance, Told};
 use crate::lifecycle::Event;
 use crate::lifecycle::{Effect, State, Times, Word};
-use crate::net::{Given, Legacy, Listening, place};
-use crate::protocol::handover::{ListenerOffer, Offer, Shown};
+use crate::net::{Given, Legacy};
+use crate::protocol::handover::{Offer, Shown, Statement};
 
 /// How long the successor may take to say that it has taken over.
 const COMMITS_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -47,6 +46,8 @@ pub(super) struct Succession {
     pub(super) inherited: Inherited,
     /// What the predecessor knows of hosts, until they are there.
     shown: RefCell<Shown>,
+    /// The listeners that the predecessor has offered, and what it has counted, until they are there.
+    counted: RefCell<(Vec<String>, Vec<Statement>)>,
     /// What the desk tells, until the root hears it.
     told: RefCell<Option<mpsc::Receiver<Told>>>,
     is_successor: bool,
@@ -76,9 +77,9 @@ impl Succession {
                 (Some(desk), Some(told), offer)
             }
         };
-        let (mut legacy, shown) = match offer {
-            Some((offer, sockets, shown)) => (Legacy::new(&offer.listeners, sockets)?, shown),
-            None => (Legacy::default(), Shown::default()),
+        let (mut legacy, shown, counted) = match offer {
+            Some(estate) => opened(estate)?,
+            None => Default::default(),
         };
         for (name, error) in legacy.give(given) {
             slog::warn!(options.log, "the socket `{name}` that was given is closed: {error}"; "tag" => "listener");
@@ -92,6 +93,7 @@ impl Succession {
             charge: watch::Sender::new(Charge::Pending),
             inherited: Rc::new(RefCell::new(legacy)),
             shown: RefCell::new(shown),
+            counted: RefCell::new(counted),
             told: RefCell::new(told),
             is_successor,
             effects: tokio::sync::Mutex::default(),
@@ -144,6 +146,10 @@ impl House {
         }
         let shown = self.succession.shown.take();
         self.inherit(&shown).await;
+        let (offered, counted) = self.succession.counted.take();
+        if let Some(desk) = desk {
+            desk.take_accounts(offered, &counted);
+        }
         let Some(desk) = desk else {
             self.succession.charge.send_replace(Charge::Ours);
             return Ok(());
@@ -221,20 +227,13 @@ impl House {
                 })
                 .await
             }
-            Effect::Resume => {
-                let resumed = self.adopted();
-                let resumed = Edition {
-                    resumed,
-                    ..Edition::default()
-                };
-                slog::info!(self.options.log, "resume state changed to running"; "tag" => "stagemanager");
-                self.publish(resumed).await?;
-                // The successor may have put its own name into the files.
-                self.succession.charge.send_replace(Charge::Ours);
-                Ok(())
-            }
+            Effect::Resume => self.resume().await,
             Effect::Say(Word::Offer) => {
                 self.offer(desk).await;
+                Ok(())
+            }
+            Effect::Say(Word::Commit) => {
+                self.commit(desk).await;
                 Ok(())
             }
             Effect::Say(word) => {
@@ -248,6 +247,27 @@ impl House {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    async fn resume(&self) -> Result<(), ApplyError> {
+        let resumed = Edition {
+            resumed: self.adopted(),
+            ..Edition::default()
+        };
+        slog::info!(self.options.log, "resume state changed to running"; "tag" => "stagemanager");
+        self.publish(resumed).await?;
+        // The successor may have put its own name into the files.
+        self.succession.charge.send_replace(Charge::Ours);
+        Ok(())
+    }
+
+    /// Has the successor take over, once the admin door has answered whom it has let in: whoever asks
+    /// twice must not see fewer counts the second time.
+    async fn commit(&self, desk: &Desk) {
+        self.admin_served().await;
+        if matches!(self.state.get(), State::Committing { .. }) {
+            desk.command(Command::Say(Word::Commit, Vec::new()));
         }
     }
 
@@ -267,15 +287,16 @@ impl House {
         self.succession.offered.replace(posts);
         self.succession.adopted.take();
         let probation = self.times().probation;
-        let parts = desk.found();
+        let (parts, counted) = (desk.found(), desk.open_accounts());
         let offer = Offer {
             pid: std::process::id(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             probation_millis: u64::try_from(probation.as_millis()).unwrap_or(u64::MAX),
             listeners,
             parts: parts.len(),
+            statements: counted.len(),
         };
-        desk.command(Command::Offer(Box::new(offer), sockets, parts));
+        desk.command(Command::Offer(Box::new(offer), sockets, parts, counted));
     }
 
     /// Notes which of the offered listeners the successor has.
@@ -289,12 +310,6 @@ impl House {
         let adopted = self.succession.adopted.borrow();
         let posts = adopted.iter().filter_map(|&place| offered.get(place));
         posts.cloned().collect()
-    }
-
-    /// The offered listeners that this successor has, by their places in the offer.
-    fn inherited_places(&self) -> Vec<usize> {
-        let posts = self.board.posts();
-        posts.iter().filter_map(|post| post.inherited()).collect()
     }
 
     async fn take_charge(&self, desk: &Desk) {
@@ -336,18 +351,6 @@ impl House {
     }
 }
 
-/// A socket of the admin door, which is behind all listeners, so that none is taken for it.
-fn door(socket: &Listening) -> ListenerOffer {
-    ListenerOffer {
-        name: DOOR.to_owned(),
-        configured: place(socket.address()),
-        place: place(socket.address()),
-        sockets: 1,
-        file: socket.file(),
-        silent: Vec::new(),
-    }
-}
-
 impl Root {
     /// Takes what the desk tells from now on.
     pub(super) fn hear_of_upgrades(&self, ctx: &mut Context<Self>) {
@@ -373,6 +376,8 @@ impl StreamHandler<Told> for Root {
                 let house = Rc::clone(&self.house);
                 ctx.spawn(async move { house.probe().await }.into_actor(self));
             }
+            Told::Counted(statement) => self.house.credit(&statement),
+            Told::Concluded => self.house.conclude(),
             Told::Prepared(adopted) => {
                 self.house.note_adopted(adopted);
                 self.happen(Event::SuccessorPrepared, ctx);

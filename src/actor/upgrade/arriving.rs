@@ -73,6 +73,9 @@ impl Arriving {
                     && let Some(holdings) = desk.holdings.get()
                 {
                     let is_client_s = matches!(arrival, Arrival::Downstream(_));
+                    if let Arrival::Downstream(downstream) = &arrival {
+                        downstream.post.note_arrival();
+                    }
                     let sent = timeout(TAKES_WITHIN, holdings.arrivals.send(arrival)).await;
                     sent.map_err(|_| "a worker takes none".to_owned())?;
                     self.came += u64::from(is_client_s);
@@ -84,6 +87,7 @@ impl Arriving {
                     desk.tell(Told::Probe).await;
                 }
             }
+            Message::Counted { statement } => desk.tell(Told::Counted(statement)).await,
             Message::Done => return Ok(Goes::Home),
             // A word that comes twice says nothing new.
             Message::Commit | Message::Accept => {}

@@ -10,12 +10,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::{Holdings, Inheritance, Upgrades};
+use crate::actor::accounts::Word;
 use crate::actor::checks::Charts;
 use crate::actor::clusters::Found;
 use crate::actor::mover::{self, Mover, Offered};
-use crate::lifecycle::{Event, State, Word};
+use crate::lifecycle::{self, Event, State};
 use crate::net::{Control, DirectoryLock, Listening, Talk, is_anyone_in_charge};
-use crate::protocol::handover::{Offer, Shown};
+use crate::protocol::handover::{Offer, Shown, Statement};
 
 /// Words and events that wait; more than an upgrade has.
 const QUEUE: usize = 64;
@@ -37,6 +38,10 @@ pub(crate) enum Told {
     Shown(Box<Shown>),
     /// The hosts are this process' to probe.
     Probe,
+    /// The predecessor has counted this.
+    Counted(Statement),
+    /// It will tell nothing more.
+    Concluded,
     /// The predecessor goes on by itself, for this reason.
     Kept(String),
 }
@@ -44,10 +49,10 @@ pub(crate) enum Told {
 /// What the root lets say.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Everything that there is, the sockets, and what is known of hosts.
-    Offer(Box<Offer>, Vec<Arc<Listening>>, Vec<Shown>),
+    /// Everything that there is, the sockets, what is known of hosts, and what was counted.
+    Offer(Box<Offer>, Vec<Arc<Listening>>, Vec<Shown>, Vec<Statement>),
     /// A word; the successor's `Prepared` comes with the listeners that it has.
-    Say(Word, Vec<usize>),
+    Say(lifecycle::Word, Vec<usize>),
     /// Say why there will be no upgrade, and end the talk.
     Refuse(String),
     /// End the talk, unless the other one is in charge.
@@ -70,8 +75,17 @@ pub(super) enum Phase {
 /// How long a successor may take to hear that nothing more will come.
 const HEARS_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the predecessor has offered, its sockets, and what it knows of hosts.
-pub(crate) type Estate = (Offer, Vec<OwnedFd>, Shown);
+/// What the predecessor has handed over.
+pub(crate) struct Estate {
+    /// What it has offered.
+    pub(crate) offer: Offer,
+    /// The sockets of that.
+    pub(crate) sockets: Vec<OwnedFd>,
+    /// What it knows of hosts.
+    pub(crate) shown: Shown,
+    /// What it has counted.
+    pub(crate) counted: Vec<Statement>,
+}
 
 /// What an upgrade has led to so far.
 pub(crate) struct Desk {
@@ -115,7 +129,16 @@ impl Desk {
                 offer,
                 sockets,
                 shown,
-            }) => (Some(talk), Some((offer, sockets, shown))),
+                counted,
+            }) => {
+                let estate = Estate {
+                    offer,
+                    sockets,
+                    shown,
+                    counted,
+                };
+                (Some(talk), Some(estate))
+            }
         };
         let desk = Self {
             options,
@@ -146,6 +169,42 @@ impl Desk {
     pub(crate) fn found(&self) -> Vec<Shown> {
         let holdings = self.holdings.get();
         holdings.map_or_else(Vec::new, |holdings| holdings.findings.parts())
+    }
+
+    /// Begins to tell a successor what was counted: all of it, in parts that fit into a message each.
+    pub(crate) fn open_accounts(&self) -> Vec<Statement> {
+        let holdings = self.holdings.get();
+        holdings.map_or_else(Vec::new, |holdings| holdings.accounts.open())
+    }
+
+    /// What was counted since the successor was last told.
+    pub(super) fn counted(&self, word: Word) -> Vec<Statement> {
+        let holdings = self.holdings.get();
+        holdings.map_or_else(Vec::new, |holdings| holdings.accounts.news(word))
+    }
+
+    /// The predecessor has offered these listeners, and counted so much.
+    pub(crate) fn take_accounts(&self, offered: Vec<String>, counted: &[Statement]) {
+        if let Some(holdings) = self.holdings.get() {
+            holdings.accounts.expect(offered);
+            counted
+                .iter()
+                .for_each(|statement| holdings.accounts.credit(statement));
+        }
+    }
+
+    /// The predecessor has counted so much.
+    pub(crate) fn credit(&self, statement: &Statement) {
+        if let Some(holdings) = self.holdings.get() {
+            holdings.accounts.credit(statement);
+        }
+    }
+
+    /// The predecessor will tell nothing more.
+    pub(crate) fn conclude(&self) {
+        if let Some(holdings) = self.holdings.get() {
+            holdings.accounts.conclude();
+        }
     }
 
     /// What a predecessor knows of the hosts that are here too.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::actor::accounts::Accounts;
 use crate::actor::arrivals::{Arrival, Arrivals, Downstream, Pair, What};
 use crate::actor::clusters::{Shelf, Snapshot};
 use crate::actor::findings::Findings;
 use crate::actor::listeners::{Board, Post};
-use crate::cluster::{Ending, Host, Lease, Work};
+use crate::cluster::{Host, Lease, Work};
 use crate::config::{Breadth, NetworkFilter, RpcProtocol, Spoken};
 use crate::protocol::detect::Untold;
 use crate::protocol::handover::{self, Carried, Framed, Idle, Kind, Movable, Upstream};
@@ -28,6 +29,8 @@ pub(crate) struct Holdings {
     pub admission: Arc<Semaphore>,
     /// What is known of hosts.
     pub findings: Findings,
+    /// What is counted.
+    pub accounts: Accounts,
     /// The ways to the workers.
     pub arrivals: Arrivals,
 }
@@ -177,13 +180,12 @@ impl Holdings {
     }
 }
 
-/// Counts a connection to a host of this cluster.
+/// Holds a connection to a host of this cluster, which the predecessor has counted as begun.
 fn held(host: Arc<Host>, cluster: &Snapshot, work: Work) -> Result<Held, String> {
     let limit = cluster.settings.limits.connections;
     let permit = cluster.limits.connection(limit);
     let permit = permit.ok_or("the limit of its cluster is reached")?;
-    let mut lease = Lease::new(host, work);
-    lease.ends(Ending::Local);
+    let lease = Lease::resumed(host, work);
     Ok(Held { lease, permit })
 }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::name::ListenerName;
 use crate::net::{Control, Talk, TalkError, is_anyone_in_charge};
-use crate::protocol::handover::{Message, Offer, Shown};
+use crate::protocol::handover::{Message, Offer, Shown, Statement};
 
 /// How long the predecessor's kernel queue may be full.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
@@ -21,6 +21,7 @@ pub struct Inheritance {
     pub(super) offer: Offer,
     pub(super) sockets: Vec<OwnedFd>,
     pub(super) shown: Shown,
+    pub(super) counted: Vec<Statement>,
 }
 
 impl Inheritance {
@@ -149,6 +150,33 @@ async fn ask(mut talk: Talk) -> Result<Inheritance, InheritError> {
         Message::Refused { reason } => return Err(InheritError::Refused(reason)),
         _ => return Err(InheritError::Unexpected),
     };
+    let sockets = sockets(&mut talk, &offer).await?;
+    let mut shown = Shown::default();
+    for _ in 0..offer.parts {
+        match talk.receive().await?.message {
+            Message::Shown { shown: part, .. } => shown.join(*part),
+            Message::Refused { reason } => return Err(InheritError::Refused(reason)),
+            _ => return Err(InheritError::Unexpected),
+        }
+    }
+    let mut counted = Vec::new();
+    for _ in 0..offer.statements {
+        match talk.receive().await?.message {
+            Message::Counted { statement } => counted.push(statement),
+            Message::Refused { reason } => return Err(InheritError::Refused(reason)),
+            _ => return Err(InheritError::Unexpected),
+        }
+    }
+    Ok(Inheritance {
+        talk,
+        offer,
+        sockets,
+        shown,
+        counted,
+    })
+}
+
+async fn sockets(talk: &mut Talk, offer: &Offer) -> Result<Vec<OwnedFd>, InheritError> {
     let announced: usize = offer.listeners.iter().map(|one| one.sockets).sum();
     let mut sockets = Vec::new();
     while sockets.len() < announced {
@@ -161,20 +189,7 @@ async fn ask(mut talk: Talk) -> Result<Inheritance, InheritError> {
             _ => return Err(InheritError::Unexpected),
         }
     }
-    let mut shown = Shown::default();
-    for _ in 0..offer.parts {
-        match talk.receive().await?.message {
-            Message::Shown { shown: part, .. } => shown.join(*part),
-            Message::Refused { reason } => return Err(InheritError::Refused(reason)),
-            _ => return Err(InheritError::Unexpected),
-        }
-    }
-    Ok(Inheritance {
-        talk,
-        offer,
-        sockets,
-        shown,
-    })
+    Ok(sockets)
 }
 
 /// Whether nobody is in charge, or will be in a moment: a process that dies closes one descriptor

@@ -24,7 +24,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::actor::slot::{Slot, Unavailable};
 use crate::actor::supervisor::{Life, run};
-pub(super) use desk::{Command, Desk, Told};
+pub(super) use desk::{Command, Desk, Estate, Told};
 pub(super) use holdings::Holdings;
 pub use inherit::{InheritError, Inheritance, inherit, report};
 pub use launch::{Launch, Launched, Launcher};

@@ -10,9 +10,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::desk::{Desk, Phase};
+use crate::actor::accounts::Word;
 use crate::actor::mover::{Offered, Verdict};
 use crate::lifecycle::{Event, Window};
 use crate::net::{Talk, TalkError};
@@ -23,6 +24,9 @@ const AT_ONCE: usize = 32;
 
 /// How long a successor may take to answer, or to read what it is told.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often the successor is told what is still counted here.
+const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Reasons to stay that are told apart.
 const REASONS: usize = 8;
@@ -77,6 +81,8 @@ impl Moves {
     async fn run(&mut self, desk: &Desk) -> Result<(), String> {
         let mut phase = desk.phase.subscribe();
         self.hand_hosts_over(desk).await?;
+        let mut counts = interval(COUNTS_EVERY);
+        counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.window.deadline();
             let silence = deadline.unwrap_or_else(Instant::now);
@@ -92,7 +98,9 @@ impl Moves {
                 () = sleep_until(silence.into()), if deadline.is_some() => {
                     return Err(TalkError::Silent(ANSWERS_WITHIN).to_string());
                 }
+                _ = counts.tick() => self.tell_counts(desk, Word::Further).await?,
                 _ = phase.wait_for(|phase| *phase == Phase::Finishing), if self.window.is_empty() => {
+                    self.tell_counts(desk, Word::Last).await?;
                     return self.say(&Message::Done, &[], &[]).await;
                 }
             }
@@ -110,6 +118,14 @@ impl Moves {
         for (part, more) in parts.chain([(last, false)]) {
             let shown = Box::new(part);
             self.say(&Message::Shown { shown, more }, &[], &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the successor count what was counted here since it was last told.
+    async fn tell_counts(&self, desk: &Desk, word: Word) -> Result<(), String> {
+        for statement in desk.counted(word) {
+            self.say(&Message::Counted { statement }, &[], &[]).await?;
         }
         Ok(())
     }

@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::desk::{Command, Desk, Told};
 use super::launch::{self, Launch};
 use super::moving;
+use crate::actor::accounts;
 use crate::lifecycle::{Event, State, Word};
 use crate::net::{Peer, Talk, TalkError};
-use crate::protocol::handover::{MOST_DESCRIPTORS, Message};
+use crate::protocol::handover::{MOST_DESCRIPTORS, Message, Statement};
 
 /// How long who has called may take to say what for.
 const SPEAKS_WITHIN: Duration = Duration::from_secs(5);
@@ -85,6 +86,9 @@ async fn succeed(desk: Rc<Desk>, mut talk: Talk, pid: u32) {
             let _ = timeout(SPEAKS_WITHIN, talk.send(&refused, b"", &[])).await;
             let event = desk.part(Some(talk)).await;
             if event == Event::SuccessorLost {
+                if let Some(holdings) = desk.holdings.get() {
+                    holdings.accounts.close();
+                }
                 slog::error!(desk.log, "[reconfigure] the upgrade to process {pid} failed: {why}";
                     "tag" => "server");
                 desk.publish(Err(why));
@@ -123,7 +127,7 @@ async fn converse(
                 }
                 Some(Command::Refuse(reason)) => return Err(reason),
                 Some(command) => {
-                    let said = say(talk, command).await;
+                    let said = say(desk, talk, command).await;
                     said.map_err(|error| error.to_string())?;
                 }
             },
@@ -141,9 +145,9 @@ async fn converse(
     }
 }
 
-async fn say(talk: &Talk, command: Command) -> Result<(), TalkError> {
+async fn say(desk: &Desk, talk: &Talk, command: Command) -> Result<(), TalkError> {
     let message = match command {
-        Command::Offer(offer, sockets, parts) => {
+        Command::Offer(offer, sockets, parts, counted) => {
             talk.send(&Message::Offer(offer), b"", &[]).await?;
             for some in sockets.chunks(MOST_DESCRIPTORS) {
                 let descriptors: Vec<_> = some.iter().map(|socket| socket.as_fd()).collect();
@@ -154,11 +158,23 @@ async fn say(talk: &Talk, command: Command) -> Result<(), TalkError> {
                 let shown = Message::Shown { shown, more: true };
                 talk.send(&shown, b"", &[]).await?;
             }
-            return Ok(());
+            return tell(talk, counted).await;
         }
         Command::Say(Word::Accept, _) => Message::Accept,
-        Command::Say(Word::Commit, _) => Message::Commit,
+        Command::Say(Word::Commit, _) => {
+            // What the successor shows from now on must not be less than what was shown here.
+            tell(talk, desk.counted(accounts::Word::Further)).await?;
+            Message::Commit
+        }
         Command::Say(..) | Command::Refuse(_) | Command::HangUp => return Ok(()),
     };
     talk.send(&message, b"", &[]).await
+}
+
+/// Tells the successor what was counted.
+async fn tell(talk: &Talk, counted: Vec<Statement>) -> Result<(), TalkError> {
+    for statement in counted {
+        talk.send(&Message::Counted { statement }, b"", &[]).await?;
+    }
+    Ok(())
 }

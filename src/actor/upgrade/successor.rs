@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 
 use super::arriving;
-use super::desk::{Command, Desk};
+use super::desk::{Command, Desk, Told};
 use crate::lifecycle::{Event, Word};
 use crate::net::{Talk, TalkError};
 use crate::protocol::handover::Message;
@@ -19,6 +19,7 @@ pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
         Ok(()) => {
             desk.end();
             let (came, ended) = arriving::run(&desk, talk).await;
+            desk.tell(Told::Concluded).await;
             let log = &desk.log;
             match ended {
                 Ok(()) => {
@@ -37,6 +38,7 @@ pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
     let told = desk.after_predecessor(&why).await;
     desk.end();
     desk.tell(told).await;
+    desk.tell(Told::Concluded).await;
 }
 
 /// # Errors
@@ -76,6 +78,7 @@ async fn converse(
                 };
                 match message {
                     Message::Accept => desk.event(Event::ToldToAccept).await,
+                    Message::Counted { statement } => desk.tell(Told::Counted(statement)).await,
                     Message::Commit => return commit(desk, talk).await,
                     Message::Refused { reason } => return Err(reason),
                     other => return Err(format!("it said what makes no sense here: {other:?}")),

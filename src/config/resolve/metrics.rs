@@ -94,7 +94,7 @@ fn shared_memory(metrics: &Cursor<'_>, scope: &mut Scope<'_>) {
     let named = ["shm_zone", "shm_size"];
     if let Some(at) = named.iter().find_map(|key| metrics.filled(key)) {
         let message = "counts are in the memory of the process and never in a file: a hot upgrade \
-                       begins them anew, as a restart does";
+                       hands them over without one, and a restart begins them anew";
         scope.push(at.warning(Code::NoEffect, message));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Carried, Shown};
+use super::{Carried, Shown, Statement};
 
 /// What one process tells the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,11 @@ pub enum Message {
         #[serde(default)]
         more: bool,
     },
+    /// The predecessor: a part of what it has counted.
+    Counted {
+        /// That.
+        statement: Statement,
+    },
     /// The predecessor: nothing more will come.
     Done,
     /// A command: start a successor.
@@ -123,6 +128,9 @@ pub struct Offer {
     /// What it has found out of hosts follows the sockets in so many parts.
     #[serde(default)]
     pub parts: usize,
+    /// What it has counted follows those in so many parts.
+    #[serde(default)]
+    pub statements: usize,
 }
 
 /// A listener and its sockets.

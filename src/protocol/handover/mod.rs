@@ -15,11 +15,13 @@ mod carried;
 mod frame;
 mod message;
 mod shown;
+mod statement;
 
 pub use carried::{Carried, Framed, Halves, Idle, Kind, Movable, Pair, Upstream};
 pub use frame::{FrameError, HEADER_BYTES, Header, MOST_DESCRIPTORS, decode, encode};
 pub use message::{ListenerOffer, Message, Offer, Place};
 pub use shown::{ChartState, EjectedState, HostState, Shown};
+pub use statement::{Statement, Told, Whose};
 
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,29 @@ impl Histogram {
         self.extend(nanos);
     }
 
+    /// Counts so many more in the bucket of a duration, in nanoseconds.
+    pub(super) fn credit(&self, nanos: u64, count: u64) {
+        self.buckets[bucket_of(nanos)].fetch_add(count, Relaxed);
+    }
+
+    /// Has it reach as far as these durations, in nanoseconds.
+    pub(super) fn reach(&self, least: u64, most: u64) {
+        self.least.fetch_min(least, Relaxed);
+        self.most.fetch_max(most, Relaxed);
+    }
+
+    /// The shortest and the longest duration, in nanoseconds.
+    pub(super) fn ends(&self) -> (u64, u64) {
+        (self.least.load(Relaxed), self.most.load(Relaxed))
+    }
+
+    /// From where on each bucket counts that has counted anything, in nanoseconds, and how many.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counts = self.buckets.iter().map(|bucket| bucket.load(Relaxed));
+        let counts = counts.enumerate().filter(|(_, count)| *count > 0);
+        counts.map(|(index, count)| (bounds(index).0, count))
+    }
+
     fn extend(&self, nanos: u64) {
         // Seldom true after the first few: two loads are all that it costs then.
         if nanos < self.least.load(Relaxed) {

@@ -7,6 +7,7 @@ mod matcher;
 mod object;
 mod page;
 mod process;
+mod spread;
 
 pub use catalogue::{CLUSTER, GLOBAL, HEALTH_CHECK, HOST, LISTENER, TABLES};
 pub use histogram::{Distribution, Histogram};
@@ -14,3 +15,4 @@ pub use manual::{manual, names};
 pub use matcher::StatsMatcher;
 pub use object::{Kind, Metric, Object, Table, Value};
 pub use page::{Page, name};
+pub use spread::Spread;
