@@ -241,6 +241,7 @@ fn of_totals(totals: &Totals, key: &str) -> Option<Value> {
         "request_duration_time_total" => totals.response_nanos,
         "response_success" => totals.responses_succeeded,
         "response_failed" => totals.responses_failed,
+        "response_stray" => totals.strays,
         _ => return None,
     };
     Some(count.into())

@@ -332,6 +332,9 @@ pub struct Explain {
     /// Listener that it comes to; may be left out where there is one
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
+    /// What it speaks, where the listener takes several protocols: Http1, unless it is said
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
     /// Its method
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     pub method: String,

@@ -34,7 +34,9 @@ fn query(arguments: &Explain) -> String {
     let host = arguments.host.iter().map(|host| ("host", host));
     let fields = arguments.header.iter().map(|field| ("header", field));
     let always = [("method", &arguments.method), ("path", &arguments.path)];
-    let all = listener.chain(always).chain(host).chain(fields);
+    let protocol = arguments.protocol.iter().map(|name| ("protocol", name));
+    let all = listener.chain(protocol).chain(always);
+    let all = all.chain(host).chain(fields);
     let parts = all.map(|(name, value)| format!("{name}={}", segment(value)));
     parts.collect::<Vec<_>>().join("&")
 }

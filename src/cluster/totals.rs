@@ -21,6 +21,7 @@ pub struct Totals {
     pub requests: u64,
     pub responses_succeeded: u64,
     pub responses_failed: u64,
+    pub strays: u64,
     pub response_nanos: u64,
     pub timeouts: u64,
     pub received_bytes: u64,
@@ -45,6 +46,7 @@ impl AddAssign<&Self> for Totals {
         self.requests += other.requests;
         self.responses_succeeded += other.responses_succeeded;
         self.responses_failed += other.responses_failed;
+        self.strays += other.strays;
         self.response_nanos += other.response_nanos;
         self.timeouts += other.timeouts;
         self.received_bytes += other.received_bytes;
@@ -70,6 +72,7 @@ impl AddAssign<&Load> for Totals {
         self.requests += load.requests();
         self.responses_succeeded += load.responses_succeeded();
         self.responses_failed += load.responses_failed();
+        self.strays += load.strays();
         self.response_nanos += load.response_nanos();
         self.timeouts += load.timeouts();
         self.received_bytes += load.received_bytes();

@@ -12,6 +12,13 @@ use crate::config::{FieldMatch, Matcher};
 #[must_use]
 pub fn why_not(matcher: &Matcher, facts: &impl Facts) -> Option<String> {
     let path = || String::from_utf8_lossy(facts.path()).into_owned();
+    let is_of_paths = matches!(
+        matcher,
+        Matcher::Prefix(..) | Matcher::Path(..) | Matcher::Regex(..)
+    );
+    if is_of_paths && facts.path().is_empty() {
+        return Some("it has no path".to_owned());
+    }
     match matcher {
         Matcher::Prefix(prefix, fields) => match facts.path().starts_with(prefix.as_bytes()) {
             true => missing(fields, facts),

@@ -6,6 +6,7 @@ use banyan::protocol::bolt::{Answer, V1, Version};
 use banyan::protocol::rpc::Codec;
 use serde_json::json;
 
+use crate::counts::upstream_count;
 use crate::peers::{Host, content, request, request_within, response_of, written};
 use crate::site::Site;
 use crate::support::{refusing, until};
@@ -167,6 +168,12 @@ async fn an_answer_that_nobody_waits_for_is_dropped_and_counted() {
         overview.clusters[0].hosts[0].responses_stray == 3
     })
     .await;
+    for labels in [1, 2] {
+        assert_eq!(
+            upstream_count(&running.proxy, "main", labels, "response_stray"),
+            3
+        );
+    }
     assert_eq!(host.lines.get(), 1);
 }
 

@@ -5,6 +5,7 @@ mod answering;
 #[path = "../support/counts.rs"]
 mod counts;
 mod crowd;
+mod explaining;
 mod failing;
 mod leaving;
 mod mirroring;

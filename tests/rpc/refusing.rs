@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::peers::{Host, content, request, response};
 use crate::site::Site;
+use crate::support::{soon, until};
 
 #[actix::test]
 async fn garbage_ends_its_own_connection_only() {
@@ -87,4 +88,33 @@ async fn a_goodbye_of_a_caller_changes_nothing() {
     let mut caller = running.caller().await;
     caller.says(&V1.goaway(1).unwrap()).await;
     assert_eq!(content(&caller.asks(&request(2, "s", b"x")).await), "h:x");
+}
+
+#[actix::test]
+async fn what_is_refused_has_a_line_in_the_access_log() {
+    let host = Host::echoing("h").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let format = "%protocol% %response_code% %upstream_cluster% %request_header_service%";
+    let logs = json!([{ "log_path": path, "log_format": format }]);
+    let limit = json!({ "sub_protocol": "bolt", "max_frame_size": 2048 });
+    let site = Site::forwarding(&[&host], json!({}))
+        .proxy("extend_config", limit)
+        .listener("access_logs", logs);
+    let running = site.start().await;
+    let too_long = request(2, "s", &[b'x'; 4096]);
+    for refused in [&b"GET / HTTP/1.1\r\n\r\n"[..], &too_long] {
+        let mut caller = running.caller().await;
+        caller.asks(&request(1, "s", b"x")).await;
+        caller.says(refused).await;
+        let answer = soon("the end", caller.reader.next()).await;
+        assert!(answer.is_none_or(|answer| answer.frame.status == 9));
+    }
+    until("each has its line", || async {
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        log == "bolt 200 main s\nbolt 0 - -\n".repeat(2)
+    })
+    .await;
+    let requests = running.app().await.requests;
+    assert_eq!((requests.request_total, requests.request_active), (4, 0));
 }

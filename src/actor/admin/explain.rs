@@ -6,8 +6,8 @@ use super::door::Call;
 use super::reply::Reply;
 use crate::proxy::http::Asked;
 
-/// Explains a request that the query describes: `listener`, `method`, `host`, `path`, and `header` as
-/// `name:value`, as often as there are fields.
+/// Explains a request that the query describes: `listener`, `protocol`, `method`, `host`, `path`, and
+/// `header` as `name:value`, as often as there are fields.
 pub(super) async fn explain(call: Call) -> Reply {
     let text = |name: &str| call.parameter(name).map(str::to_owned);
     let given = call.query.iter().filter(|(key, _)| key == "header");
@@ -20,6 +20,7 @@ pub(super) async fn explain(call: Call) -> Reply {
         target: text("path").unwrap_or_else(|| "/".to_owned()),
         host: text("host"),
         fields: fields.collect(),
+        protocol: text("protocol"),
         ..Asked::default()
     };
     let counts = call.door.root.counts();

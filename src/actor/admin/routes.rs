@@ -96,7 +96,7 @@ routes! {
     Post "/debug/disable_tls" Write (TEXT => TEXT) debug::disable_tls, "Switches TLS towards hosts: refused, as TLS is not yet in effect.";
     Get "/api/v2/openapi.json" Read (NONE => Form::Json("Any")) v2::openapi, "This document.";
     Get "/api/v2/status" Read (NONE => Form::Json("Status")) v2::status, "State, version, listeners, clusters and their hosts.";
-    Get "/api/v2/explain" Read (NONE => Form::Json("Any")) explain::explain, "What would become of a request that the query describes: listener, method, host, path, header.";
+    Get "/api/v2/explain" Read (NONE => Form::Json("Any")) explain::explain, "What would become of a request that the query describes: listener, protocol, method, host, path, header.";
     Get "/api/v2/tree" Read (NONE => Form::Json("Node")) v2::tree, "The supervision tree.";
     Get "/api/v2/configuration" Read (NONE => Form::Json("Configuration")) v2::configuration, "The document that runs, without its secrets.";
     Put "/api/v2/configuration" Write (Form::Json("Any") => CHANGE) v2::put_configuration, "Replaces the whole configuration.";

@@ -12,9 +12,9 @@ use super::clusters::Snapshot;
 use super::listeners::Post;
 use super::metrics::Counts;
 use crate::cluster::{Host, Missed, Sought, Subsets, Taker};
-use crate::config::{Fallback, Metadata, NetworkFilter};
-use crate::proxy::http::{self, Asked, Explained, Outcome, ShareSeen};
-use crate::proxy::target;
+use crate::config::{Fallback, Metadata, NetworkFilter, Spoken};
+use crate::proxy::http::{self, Asked, Explained, Fitting, Outcome, ShareSeen};
+use crate::proxy::{rpc, target};
 
 /// What would become of a request or a connection.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -89,6 +89,14 @@ pub enum Unexplained {
     /// There are several listeners, or none.
     #[error("say which listener: {0}")]
     Ambiguous(String),
+    /// The listener does not speak the protocol that was asked for.
+    #[error("listener `{listener}` does not speak `{protocol}`")]
+    NotSpoken {
+        /// Its name.
+        listener: String,
+        /// What was asked for.
+        protocol: String,
+    },
     /// No listener is called so.
     #[error("no listener is called `{name}`; there is {known}")]
     UnknownListener {
@@ -131,7 +139,10 @@ impl Counts {
             }
             NetworkFilter::Auto(_) | NetworkFilter::Proxy(_) | NetworkFilter::Rpc(_) => {
                 let table = fitting.table_among(|name| self.tables.find(name));
-                let explained = http::explain(&fitting, table.as_deref(), asked);
+                let explained = match speech(&fitting, asked)? {
+                    None => http::explain(&fitting, table.as_deref(), asked),
+                    Some(speaks) => rpc::explain(&fitting, table.as_deref(), asked, speaks),
+                };
                 if let Outcome::Forward(forwarded) = &explained.outcome {
                     clusters.extend(forwarded.clusters.iter().map(|share| self.cluster(share)));
                 }
@@ -211,6 +222,29 @@ impl HostSeen {
             requests_active: host.load().active_requests(),
         }
     }
+}
+
+/// The protocol of frames that a request speaks; `None` is HTTP.
+fn speech(fitting: &Fitting, asked: &Asked) -> Result<Option<&'static str>, Unexplained> {
+    let wanted = asked.protocol.as_deref();
+    let known = wanted.and_then(|name| fitting.codecs.find(name));
+    let known = known.map(|known| known.codec.name());
+    let is_http = wanted.is_none_or(|name| name == Spoken::HTTP1);
+    let found = match &fitting.listener.filter {
+        NetworkFilter::Proxy(_) => is_http.then_some(None),
+        NetworkFilter::Rpc(rpc) => {
+            let own = fitting.codecs.find(rpc.protocol.name());
+            let own = own.map(|own| own.codec.name());
+            (wanted.is_none() || known == own).then_some(own)
+        }
+        NetworkFilter::Auto(_) if is_http => Some(None),
+        NetworkFilter::Auto(_) => known.map(Some),
+        NetworkFilter::Close | NetworkFilter::TcpProxy(_) => Some(None),
+    };
+    found.ok_or_else(|| Unexplained::NotSpoken {
+        listener: fitting.listener.name.to_string(),
+        protocol: wanted.unwrap_or_default().to_owned(),
+    })
 }
 
 fn find<'a>(posts: &'a [Arc<Post>], name: Option<&str>) -> Result<&'a Post, Unexplained> {

@@ -7,7 +7,7 @@ mod deliver;
 mod evidence;
 mod exchange;
 mod expect;
-mod explain;
+pub(in crate::proxy) mod explain;
 pub(in crate::proxy) mod facts;
 mod forward;
 mod heading;
@@ -25,7 +25,7 @@ mod trace;
 mod transfer;
 mod tried;
 mod trouble;
-mod unheard;
+pub(in crate::proxy) mod unheard;
 
 /// What connections to hosts speak, where HTTP is forwarded.
 const SPEECH: crate::upstream::Speech = crate::config::Spoken::HTTP1;

@@ -1,5 +1,7 @@
 //! What is no request: a head that is refused, or that does not end in time.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::config::Causes;
@@ -10,7 +12,7 @@ use super::facts::{Path, Subject};
 use super::record::{Origin, Record};
 use super::reply::{Asked, Ends, LocalReply};
 use super::trouble::Trouble;
-use super::{Connection, Setting, access};
+use super::{Connection, Fitting, Setting, access};
 
 /// Answers what is no request, and ends the connection. It began at `since`.
 pub(super) async fn refuse<S: Setting>(
@@ -55,19 +57,29 @@ async fn answer<S: Setting>(
             After::Reset
         }
     };
+    tell(connection, &fitting, &record);
+    after
+}
+
+/// Logs and counts what is no request, as one of which nothing is known.
+pub(in crate::proxy) fn tell<S: Setting>(
+    connection: &Connection<S>,
+    fitting: &Arc<Fitting>,
+    record: &Record,
+) {
+    let setting = &connection.setting;
     if !fitting.listener.access_logs.is_empty() {
         let subject = Subject {
             request: &Request::default(),
             path: &Path::AsItCame,
-            record: &record,
+            record,
             response: None,
-            fitting: &fitting,
+            fitting,
             connection,
         };
-        setting.log(&fitting, &mut |format, line| {
+        setting.log(fitting, &mut |format, line| {
             access::write(&subject, format, line);
         });
     }
     record.count(setting.counters());
-    after
 }

@@ -5,6 +5,7 @@ mod course;
 mod deliver;
 mod edits;
 mod exchange;
+mod explain;
 mod facts;
 mod forward;
 mod hooks;
@@ -15,5 +16,6 @@ mod serve;
 mod setting;
 mod trouble;
 
+pub use explain::explain;
 pub use serve::{Served, serve};
 pub use setting::Carrier;

@@ -17,7 +17,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::config::Goaway;
 use crate::net::with_scratch;
 use crate::protocol::rpc::{Flaw, Inbox, Kind, Malformed, Message, code};
-use crate::proxy::http::{Connection, Leave, Stage};
+use crate::proxy::http::record::{Origin, Record};
+use crate::proxy::http::{Connection, Leave, Stage, unheard};
 use crate::upstream::Spoken;
 
 use super::bonds::Bond;
@@ -265,7 +266,14 @@ impl Reader {
         if let Some(asker) = malformed.asker {
             hub.answer(|out| hub.codec().reply(&asker, code::CODEC, b"", out));
         }
-        let listener = hub.connection.setting.fitting().listener.name.to_string();
+        let setting = &hub.connection.setting;
+        let fitting = setting.fitting();
+        setting.counters().begin();
+        let mut record = Record::new(Instant::now(), setting.next_id());
+        record.status = code::CODEC;
+        record.origin = Origin::Local;
+        unheard::tell(&hub.connection, &fitting, &record);
+        let listener = fitting.listener.name.to_string();
         let id = hub.connection.id.0;
         let text =
             format!("[{id},-,-] listener `{listener}`: what a client sent is refused: {malformed}");

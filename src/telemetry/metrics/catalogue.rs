@@ -58,6 +58,7 @@ pub static CLUSTER: Table = Table {
         REQUEST_DURATION_TIME_TOTAL,
         RESPONSE_SUCCESS,
         RESPONSE_FAILED,
+        RESPONSE_STRAY,
         REQUEST_FAILURE_EJECT,
         gauge("lb_subsets_created", "Subsets that the hosts make."),
         counter(
@@ -92,6 +93,7 @@ pub static HOST: Table = Table {
         REQUEST_DURATION_TIME_TOTAL,
         RESPONSE_SUCCESS,
         RESPONSE_FAILED,
+        RESPONSE_STRAY,
         gauge(
             "host_healthy",
             "1 while the host may be chosen, else 0. Not in MOSN.",
@@ -265,6 +267,10 @@ const RESPONSE_SUCCESS: Metric = counter("response_success", "Responses with a s
 const RESPONSE_FAILED: Metric = counter(
     "response_failed",
     "Requests that failed: status 500 or above, or no response; each try for itself.",
+);
+const RESPONSE_STRAY: Metric = counter(
+    "response_stray",
+    "Responses of RPC that nobody waited for: too late, twice, or of an unknown id. Not in MOSN.",
 );
 
 #[cfg(test)]

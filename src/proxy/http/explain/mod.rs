@@ -11,10 +11,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::config::{Action, ClusterChoice, Forward, Metadata, Redirect, RetryOn, VirtualHost};
+use crate::config::{
+    Action, ClusterChoice, Forward, Metadata, Redirect, RetryOn, Spoken, VirtualHost,
+};
 use crate::filter::RouteView;
-use crate::protocol::http1::{HeadLimits, Parsed, Request};
-use crate::route::{Found, Table, Timeouts, location, why_not};
+use crate::protocol::http1::{Fields, HeadLimits, Parsed, Request};
+use crate::route::{Facts, Found, Table, Timeouts, location, why_not};
 
 use super::facts::{Path, Site, Subject};
 use super::heading::{Heading, target};
@@ -39,6 +41,8 @@ pub struct Asked {
     pub fields: Vec<(String, String)>,
     /// Where it comes from, as far as that is known.
     pub addresses: Addresses,
+    /// What it speaks, where its listener takes several protocols; HTTP, unless it is said.
+    pub protocol: Option<String>,
 }
 
 /// What would become of a request.
@@ -123,14 +127,6 @@ pub struct ShareSeen {
     pub metadata: Metadata,
 }
 
-fn speaks(fitting: &Fitting) -> &'static str {
-    let rpc = match (fitting.proxy(), fitting.rpc()) {
-        (None, Some(rpc)) => fitting.codecs.find(rpc.protocol.name()),
-        _ => None,
-    };
-    rpc.map_or("Http1", |known| known.codec.name())
-}
-
 /// Says what would become of a request to a listener whose routes are those of `table`.
 #[must_use]
 pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> Explained {
@@ -161,7 +157,7 @@ impl Explained {
         let record = Record::new(Instant::now(), 0);
         let site = Nowhere {
             addresses: asked.addresses,
-            speaks: speaks(fitting),
+            speaks: Spoken::HTTP1,
         };
         let subject = Subject {
             request: &request,
@@ -171,10 +167,7 @@ impl Explained {
             fitting,
             connection: &site,
         };
-        if let Some(virtual_host) = table.virtual_host(&subject) {
-            self.virtual_host = Some(VirtualHostSeen::of(virtual_host));
-            self.pass_over(virtual_host, &subject);
-        }
+        self.look(table, &subject);
         let Some(found) = table.find(&subject) else {
             self.filter(fitting, None, &mut request);
             return reply(&Trouble::NoRoute(table.router().name.clone()));
@@ -185,10 +178,7 @@ impl Explained {
         };
         let filtered = self.filter(fitting, Some(&found), &mut request);
         match &found.route.action {
-            Action::Respond { status, .. } => Outcome::Reply {
-                status: *status,
-                cause: "the route answers it itself".to_owned(),
-            },
+            Action::Respond { status, .. } => Outcome::responds(*status),
             Action::Redirect(redirect) => redirected(redirect, &request, &path),
             Action::Forward(forward) => {
                 let more = |share: ShareSeen| share.with(&filtered);
@@ -218,6 +208,35 @@ fn redirected(redirect: &Redirect, request: &Request, path: &Path) -> Outcome {
     }
 }
 
+impl Forwarded {
+    /// A request that goes to one of these clusters with this head.
+    pub(in crate::proxy) fn to(
+        clusters: Vec<ShareSeen>,
+        head: Vec<String>,
+        timeouts: &Timeouts,
+        found: &Found<'_>,
+        forward: &Forward,
+    ) -> Self {
+        let mirror = found.route.mirror.as_ref();
+        Self {
+            clusters,
+            head,
+            timeout_ms: timeouts.global.map(|global| millis(global.as_millis())),
+            retries: retries(forward),
+            mirror: mirror.map(|mirror| (mirror.cluster.to_string(), mirror.percent)),
+        }
+    }
+}
+
+impl Outcome {
+    pub(in crate::proxy) fn responds(status: u16) -> Self {
+        Self::Reply {
+            status,
+            cause: "the route answers it itself".to_owned(),
+        }
+    }
+}
+
 fn forwarded(
     mut heading: Heading<'_>,
     table: &Table,
@@ -225,21 +244,15 @@ fn forwarded(
     forward: &Forward,
     clusters: Vec<ShareSeen>,
 ) -> Outcome {
-    let timeouts = timeouts(forward, heading.request);
+    let timeouts = timeouts(forward, &heading.request.fields);
     heading.rehead(table, found, forward);
-    let mirror = found.route.mirror.as_ref();
-    Outcome::Forward(Forwarded {
-        clusters,
-        head: lines(&heading),
-        timeout_ms: timeouts.global.map(|global| millis(global.as_millis())),
-        retries: retries(forward),
-        mirror: mirror.map(|mirror| (mirror.cluster.to_string(), mirror.percent)),
-    })
+    let head = lines(&heading);
+    Outcome::Forward(Forwarded::to(clusters, head, &timeouts, found, forward))
 }
 
 impl ShareSeen {
     /// The same, where filters have made some metadata too.
-    fn with(mut self, filtered: &Metadata) -> Self {
+    pub(in crate::proxy) fn with(mut self, filtered: &Metadata) -> Self {
         self.metadata.extend(filtered.clone());
         self
     }
@@ -247,7 +260,7 @@ impl ShareSeen {
 
 impl Explained {
     /// Notes what the stream filters do; what metadata they make is returned.
-    fn filter(
+    pub(in crate::proxy) fn filter(
         &mut self,
         fitting: &Fitting,
         found: Option<&Found<'_>>,
@@ -263,10 +276,18 @@ impl Explained {
         metadata
     }
 
+    /// Notes the virtual host of a request, and its routes.
+    pub(in crate::proxy) fn look(&mut self, table: &Table, facts: &impl Facts) {
+        if let Some(virtual_host) = table.virtual_host(facts) {
+            self.virtual_host = Some(VirtualHostSeen::of(virtual_host));
+            self.pass_over(virtual_host, facts);
+        }
+    }
+
     /// Tells every route up to the one that takes the request.
-    fn pass_over(&mut self, host: &VirtualHost, subject: &Subject<'_>) {
+    fn pass_over(&mut self, host: &VirtualHost, facts: &impl Facts) {
         for (index, route) in host.routes.iter().enumerate() {
-            let why_not = why_not(&route.matcher, subject);
+            let why_not = why_not(&route.matcher, facts);
             let taken = why_not.is_none();
             let seen = || RouteSeen {
                 index,
@@ -295,9 +316,9 @@ impl VirtualHostSeen {
 }
 
 /// The end of a connection that nobody has made.
-struct Nowhere {
-    addresses: Addresses,
-    speaks: &'static str,
+pub(in crate::proxy) struct Nowhere {
+    pub(in crate::proxy) addresses: Addresses,
+    pub(in crate::proxy) speaks: &'static str,
 }
 
 impl Site for Nowhere {
@@ -356,8 +377,8 @@ fn reply(trouble: &Trouble) -> Outcome {
     }
 }
 
-fn shares(forward: &Forward, subject: &Subject<'_>) -> Vec<ShareSeen> {
-    use crate::route::Facts;
+/// The clusters that may take a request.
+pub(in crate::proxy) fn shares(forward: &Forward, facts: &impl Facts) -> Vec<ShareSeen> {
     let whole = |cluster: String| ShareSeen {
         cluster,
         percent: 100.0,
@@ -366,7 +387,7 @@ fn shares(forward: &Forward, subject: &Subject<'_>) -> Vec<ShareSeen> {
     match &forward.cluster {
         ClusterChoice::One(cluster) => vec![whole(cluster.to_string())],
         ClusterChoice::Variable(variable) => {
-            let name = subject.variable(variable).unwrap_or_default();
+            let name = facts.variable(variable).unwrap_or_default();
             vec![whole(String::from_utf8_lossy(&name).into_owned())]
         }
         ClusterChoice::Weighted(shares) => {
@@ -383,12 +404,13 @@ fn shares(forward: &Forward, subject: &Subject<'_>) -> Vec<ShareSeen> {
     }
 }
 
-fn timeouts(forward: &Forward, request: &Request) -> Timeouts {
+/// How long a request may take, as far as its route and its fields say.
+pub(in crate::proxy) fn timeouts(forward: &Forward, fields: &Fields) -> Timeouts {
     Timeouts::of(
         forward.timeout,
         forward.retry.try_timeout,
-        request.fields.get("x-mosn-global-timeout"),
-        request.fields.get("x-mosn-try-timeout"),
+        fields.get("x-mosn-global-timeout"),
+        fields.get("x-mosn-try-timeout"),
     )
 }
 
