@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::ApplyError;
-use super::history::{History, entry};
+use super::history::{History, entry, first};
 use super::house::House;
 use super::proposal::{Drift, Entry, Outcome, Running, Source, Terms, Trial, Want};
 use crate::config::{
@@ -18,6 +18,7 @@ use crate::config::{
     diff,
 };
 use crate::lifecycle::State;
+use crate::protocol::handover::VersionOffer;
 
 /// Changes that may wait for their turn; more are refused.
 pub(super) const QUEUE: usize = 64;
@@ -117,7 +118,7 @@ impl House {
         terms: &Terms,
         outcome: &mut Outcome,
     ) -> Result<(), ApplyError> {
-        let version = running.version + 1;
+        let version = self.next_version(running.version, &resolved.configuration);
         let now = SystemTime::now();
         let entry = entry(
             version,
@@ -156,6 +157,34 @@ impl House {
         outcome.version = version;
         outcome.confirm_until = confirm_until;
         Ok(())
+    }
+
+    /// The number of the version after this one, or after a predecessor's.
+    fn next_version(&self, version: u64, configuration: &Configuration) -> u64 {
+        match self.state.get() {
+            State::Starting => {
+                let predecessor = self.succession.version();
+                first(version, predecessor, digest(configuration))
+            }
+            _ => version + 1,
+        }
+    }
+
+    /// The running version as a successor is told of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Unconfirmed`] when it is to be confirmed: a successor could neither wait for
+    /// that nor roll it back.
+    pub(super) fn version_offered(&self) -> Result<VersionOffer, ApplyError> {
+        let running = self.running.load();
+        match running.confirm_until {
+            Some(_) => Err(ApplyError::Unconfirmed(running.version)),
+            None => Ok(VersionOffer {
+                number: running.version,
+                digest: digest(&running.configuration),
+            }),
+        }
     }
 
     async fn resolve(&self, want: Want, running: &Arc<Running>) -> Result<Resolved, ApplyError> {
@@ -328,6 +357,11 @@ impl House {
         kept.extend(recent);
         Ok(kept)
     }
+}
+
+/// What tells its document from others, if it has one.
+fn digest(configuration: &Configuration) -> Option<u64> {
+    configuration.document().map(|_| configuration.digest())
 }
 
 /// The process decides some things whatever a configuration says of them.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::proposal::Entry;
 use crate::config::Configuration;
+use crate::protocol::handover::VersionOffer;
 
 /// Versions that are kept in memory. Each may hold a large document.
 const KEPT: usize = 16;
@@ -36,6 +37,19 @@ impl History {
     }
 }
 
+/// The number of the version with which a process begins that knows versions up to `before`, and
+/// whose document has this digest.
+///
+/// Whoever has read a number in the predecessor may require it here: the same number is the same
+/// configuration, and another one has a number that the predecessor never had.
+pub(super) fn first(before: u64, predecessor: Option<VersionOffer>, digest: Option<u64>) -> u64 {
+    match predecessor {
+        Some(theirs) if theirs.digest.is_some() && theirs.digest == digest => theirs.number,
+        Some(theirs) => theirs.number.max(before) + 1,
+        None => before + 1,
+    }
+}
+
 /// A version that begins to run now.
 pub(super) fn entry(version: u64, now: SystemTime, by: &Arc<str>, changes: Vec<String>) -> Entry {
     let at = jiff::Timestamp::try_from(now).unwrap_or_default();
@@ -54,6 +68,25 @@ pub(super) fn entry(version: u64, now: SystemTime, by: &Arc<str>, changes: Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_means_one_configuration_over_upgrades() {
+        let theirs = |number, digest| Some(VersionOffer { number, digest });
+        for (before, predecessor, digest, expected) in [
+            (0, None, Some(1), 1),
+            (7, None, Some(1), 8),
+            (0, theirs(5, Some(1)), Some(1), 5),
+            (5, theirs(5, Some(1)), Some(1), 5),
+            (0, theirs(5, Some(1)), Some(2), 6),
+            (7, theirs(5, Some(1)), Some(2), 8),
+            // Without documents nobody can tell.
+            (0, theirs(5, None), None, 6),
+            (0, theirs(5, Some(1)), None, 6),
+        ] {
+            let found = first(before, predecessor, digest);
+            assert_eq!(found, expected, "{before} {predecessor:?} {digest:?}");
+        }
+    }
 
     #[test]
     fn the_eldest_version_is_forgotten_first() {

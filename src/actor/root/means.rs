@@ -1,16 +1,18 @@
 //! What workers and upgrades are given of the house, and what it is given by a predecessor.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ApplyError;
 use super::house::House;
 use crate::actor::accounts::Accounts;
 use crate::actor::admin::DOOR;
 use crate::actor::clusters;
 use crate::actor::findings::Findings;
 use crate::actor::listeners::Post;
-use crate::actor::upgrade::{Estate, Holdings};
+use crate::actor::upgrade::{Desk, Estate, Holdings};
 use crate::actor::worker::Orders;
 use crate::net::{Legacy, Listening, place};
 use crate::protocol::handover::{ListenerOffer, Shown, Statement};
@@ -50,6 +52,18 @@ impl House {
                 findings: Findings::new(self.shelf.clone(), self.checks.clone()),
                 accounts: Accounts::new(self.shelf.clone(), self.board.clone()),
             });
+        }
+    }
+
+    fn desk_of_successor(&self) -> Option<&Rc<Desk>> {
+        let desk = self.succession.desk.as_ref();
+        desk.filter(|_| self.succession.is_successor())
+    }
+
+    /// Tells the predecessor why there will be no successor.
+    pub(super) async fn decline(&self, reason: &ApplyError) {
+        if let Some(desk) = self.desk_of_successor() {
+            desk.refuse(reason.to_string()).await;
         }
     }
 

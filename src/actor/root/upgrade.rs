@@ -18,7 +18,7 @@ use crate::actor::upgrade::{self, Command, Desk, Inheritance, Told};
 use crate::lifecycle::Event;
 use crate::lifecycle::{Effect, State, Times, Word};
 use crate::net::{Given, Legacy};
-use crate::protocol::handover::{Offer, Shown, Statement};
+use crate::protocol::handover::{Offer, Shown, Statement, VersionOffer};
 
 /// How long the successor may take to say that it has taken over.
 const COMMITS_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -51,6 +51,8 @@ pub(super) struct Succession {
     /// What the desk tells, until the root hears it.
     told: RefCell<Option<mpsc::Receiver<Told>>>,
     is_successor: bool,
+    /// The version that the predecessor runs.
+    version: Option<VersionOffer>,
     /// Effects are carried out one after the other.
     pub(super) effects: tokio::sync::Mutex<()>,
     /// What the successor was offered, and what of it the successor has.
@@ -77,6 +79,7 @@ impl Succession {
                 (Some(desk), Some(told), offer)
             }
         };
+        let version = offer.as_ref().and_then(|estate| estate.offer.running);
         let (mut legacy, shown, counted) = match offer {
             Some(estate) => opened(estate)?,
             None => Default::default(),
@@ -96,6 +99,7 @@ impl Succession {
             counted: RefCell::new(counted),
             told: RefCell::new(told),
             is_successor,
+            version,
             effects: tokio::sync::Mutex::default(),
             offered: RefCell::default(),
             adopted: RefCell::default(),
@@ -109,6 +113,11 @@ impl Succession {
         Some(ChildSpec::permanent("upgrade", move || {
             upgrade::start(Rc::clone(&desk), &upgrade)
         }))
+    }
+
+    /// The version that the predecessor runs.
+    pub(super) fn version(&self) -> Option<VersionOffer> {
+        self.version
     }
 
     /// Whether the process was started beside another one that hands over to it.
@@ -177,18 +186,6 @@ impl House {
         slog::warn!(self.options.log, "[reconfigure] no successor can take over: {reason}"; "tag" => "server");
     }
 
-    fn desk_of_successor(&self) -> Option<&Rc<Desk>> {
-        let desk = self.succession.desk.as_ref();
-        desk.filter(|_| self.succession.is_successor)
-    }
-
-    /// Tells the predecessor why there will be no successor.
-    pub(super) async fn decline(&self, reason: &ApplyError) {
-        if let Some(desk) = self.desk_of_successor() {
-            desk.refuse(reason.to_string()).await;
-        }
-    }
-
     /// Carries effects out in their order, and after those of earlier events.
     pub(super) async fn perform(&self, effects: Vec<Effect>) {
         let _turn = self.succession.effects.lock().await;
@@ -228,10 +225,7 @@ impl House {
                 .await
             }
             Effect::Resume => self.resume().await,
-            Effect::Say(Word::Offer) => {
-                self.offer(desk).await;
-                Ok(())
-            }
+            Effect::Say(Word::Offer) => self.offer(desk).await,
             Effect::Say(Word::Commit) => {
                 self.commit(desk).await;
                 Ok(())
@@ -272,9 +266,10 @@ impl House {
     }
 
     /// Offers every listener that has sockets.
-    async fn offer(&self, desk: &Desk) {
+    async fn offer(&self, desk: &Desk) -> Result<(), ApplyError> {
         // A change that is being carried out is waited for.
         let _turn = self.turn.lock().await;
+        let running = Some(self.version_offered()?);
         let mut posts = Vec::clone(&self.board.posts());
         posts.retain(|post| !post.sockets().is_empty());
         let mut listeners: Vec<_> = posts.iter().map(listener).collect();
@@ -293,10 +288,12 @@ impl House {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             probation_millis: u64::try_from(probation.as_millis()).unwrap_or(u64::MAX),
             listeners,
+            running,
             parts: parts.len(),
             statements: counted.len(),
         };
         desk.command(Command::Offer(Box::new(offer), sockets, parts, counted));
+        Ok(())
     }
 
     /// Notes which of the offered listeners the successor has.

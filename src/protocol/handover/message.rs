@@ -125,12 +125,24 @@ pub struct Offer {
     pub probation_millis: u64,
     /// Its listeners.
     pub listeners: Vec<ListenerOffer>,
+    /// The version of the configuration that it runs.
+    #[serde(default)]
+    pub running: Option<VersionOffer>,
     /// What it has found out of hosts follows the sockets in so many parts.
     #[serde(default)]
     pub parts: usize,
     /// What it has counted follows those in so many parts.
     #[serde(default)]
     pub statements: usize,
+}
+
+/// A version of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionOffer {
+    /// Its number.
+    pub number: u64,
+    /// What tells its document from others; `None` when it has none.
+    pub digest: Option<u64>,
 }
 
 /// A listener and its sockets.

@@ -19,7 +19,7 @@ mod statement;
 
 pub use carried::{Carried, Framed, Halves, Idle, Kind, Movable, Pair, Upstream};
 pub use frame::{FrameError, HEADER_BYTES, Header, MOST_DESCRIPTORS, decode, encode};
-pub use message::{ListenerOffer, Message, Offer, Place};
+pub use message::{ListenerOffer, Message, Offer, Place, VersionOffer};
 pub use shown::{ChartState, EjectedState, HostState, Shown};
 pub use statement::{Statement, Told, Whose};
 

@@ -17,7 +17,7 @@ impl Kept {
         let socket = json!({ "address": "127.0.0.1", "port_value": 0 });
         configuration["admin"] = json!({ "address": { "socket_address": socket } });
         let home = Home::of(&configuration);
-        let settings = json!({ "keep_changes": keep }).to_string();
+        let settings = json!({ "keep_changes": keep, "upgrade_probation_s": 1 }).to_string();
         fs::write(home.path("settings.json"), settings).expect("it is ours");
         Self(home)
     }
@@ -25,6 +25,33 @@ impl Kept {
     fn started(&self) -> Process {
         let flags = format!("--settings {}", self.0.path("settings.json").display());
         started(&self.0, &flags).0
+    }
+
+    /// A process that is to take over from the one that runs.
+    fn starting(&self) -> Process {
+        let settings = self.0.path("settings.json");
+        let words = format!(
+            "start --log-output stderr --settings {}",
+            settings.display()
+        );
+        self.0.starting(&words)
+    }
+
+    /// The process that has taken over from another one.
+    fn after(&self, mut old: Process) -> Process {
+        let mut new = self.starting();
+        new.says("/logs/mosn.pid");
+        assert_eq!(old.code(), Some(0));
+        new
+    }
+
+    fn version(&self) -> u64 {
+        let status = self.asks("GET", "/api/v2/status", &Value::Null);
+        status["version"].as_u64().expect("it is a number")
+    }
+
+    fn answers(&self, method: &str, target: &str) -> u16 {
+        ask_socket(&self.0.path("conf/banyan.sock"), method, target, "{}").status
     }
 
     fn asks(&self, method: &str, target: &str, body: &Value) -> Value {
@@ -139,4 +166,56 @@ fn a_history_that_is_not_restarted_with_is_a_history_all_the_same() {
     assert_eq!(kept.clusters(), ["api"]);
     kept.asks("POST", "/api/v2/rollback/2", &Value::Null);
     assert_eq!(kept.clusters(), ["api", "one"]);
+}
+
+#[test]
+fn a_version_goes_on_in_the_process_that_takes_over_with_the_same_configuration() {
+    let kept = Kept::new("restart");
+    let process = kept.started();
+    kept.asks("PUT", "/api/v2/clusters/one", &json!({}));
+    kept.asks("PUT", "/api/v2/clusters/two", &json!({}));
+    assert_eq!(kept.version(), 3);
+
+    let _process = kept.after(process);
+
+    assert_eq!((kept.version(), kept.clusters().len()), (3, 3));
+    assert_eq!(kept.answers("PUT", "/api/v2/clusters/late?version=2"), 412);
+    kept.asks("PUT", "/api/v2/clusters/three?version=3", &json!({}));
+    let history = kept.asks("GET", "/api/v2/history", &Value::Null);
+    let entries = history.as_array().into_iter().flatten();
+    let versions: Vec<_> = entries.map(|entry| &entry["version"]).collect();
+    assert_eq!(versions, [2, 3, 4], "{history:#}");
+}
+
+#[test]
+fn another_configuration_has_a_version_that_the_predecessor_never_had() {
+    let kept = Kept::new("no");
+    let process = kept.started();
+    kept.asks("PUT", "/api/v2/clusters/one", &json!({}));
+    assert_eq!(kept.version(), 2);
+
+    // Changes end with the process.
+    let process = kept.after(process);
+    assert_eq!((kept.version(), kept.clusters().len()), (3, 1));
+    assert_eq!(kept.answers("PUT", "/api/v2/clusters/late?version=2"), 412);
+
+    let _process = kept.after(process);
+    assert_eq!(kept.version(), 3);
+}
+
+#[test]
+fn a_change_that_waits_to_be_confirmed_refuses_an_upgrade() {
+    let kept = Kept::new("restart");
+    let process = kept.started();
+    kept.asks("PUT", "/api/v2/clusters/one?confirm_within=1h", &json!({}));
+
+    let (code, said) = kept.starting().ends();
+
+    assert_eq!(code, Some(76), "{said}");
+    let why = "version 2 waits to be confirmed or rolled back";
+    assert!(said.contains(why), "{said}");
+    assert_eq!(kept.version(), 2);
+    kept.asks("POST", "/api/v2/confirm/2", &Value::Null);
+    let _process = kept.after(process);
+    assert_eq!((kept.version(), kept.clusters().len()), (2, 2));
 }
