@@ -15,6 +15,7 @@ mod origin;
 mod pace;
 mod peers;
 mod process;
+mod production;
 mod report;
 mod rivals;
 mod round;
@@ -132,6 +133,7 @@ fn list() {
 
 fn compare(arguments: &Arguments) -> Result<ExitCode> {
     let scenarios = chosen_scenarios(&arguments.scenarios)?;
+    production::build()?;
     let peers = chosen_peers(arguments)?;
     let directory = tempfile::Builder::new().prefix("banyan-peers-").tempdir()?;
     end_when_interrupted(directory.path().to_owned())?;

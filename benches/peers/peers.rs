@@ -117,7 +117,8 @@ pub(crate) const PEERS: &[Peer] = &[
 impl Proxy {
     /// The path of its program, if it is there. A variable of its name in capitals comes first.
     pub(crate) fn find(&self) -> Option<PathBuf> {
-        if let Some(program) = std::env::var_os(self.program.to_uppercase()) {
+        let name = Path::new(self.program).file_name()?.to_str()?;
+        if let Some(program) = std::env::var_os(name.to_uppercase()) {
             return Some(program.into());
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
