@@ -154,12 +154,15 @@ impl Fields {
             if !is_line_end(block, end) {
                 return Err(Malformed::LineEnd);
             }
-            let gap = &block[at + line.name.len()..value.at as usize];
+            let colon = at + line.name.len();
+            let is_line = value.at as usize == colon + 2
+                && block[colon + 1] == b' '
+                && value.end() as usize == end;
             self.fields.push(Field {
                 name,
                 value,
                 known: Known::of(line.name.as_bytes()),
-                is_line: gap == b": " && value.end() as usize == end,
+                is_line,
             });
             at = end + 2;
         }

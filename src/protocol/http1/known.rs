@@ -20,12 +20,13 @@ pub(super) enum Known {
 
 impl Known {
     /// What this name is, in any case of letters.
+    #[inline]
     pub(super) fn of(name: &[u8]) -> Self {
         let Some(first) = name.first() else {
             return Self::No;
         };
         // Length and first letter tell all but a few others apart.
-        let (known, text): (_, &[u8]) = match (name.len(), first.to_ascii_lowercase()) {
+        let (known, text): (_, &[u8]) = match (name.len(), first | 0x20) {
             (2, b't') => (Self::Te, b"te"),
             (4, b'h') => (Self::Host, b"host"),
             (6, b'e') => (Self::Expect, b"expect"),
