@@ -4,7 +4,7 @@
 //! A hall is as old as its thread, and owned by nobody on it. A worker that restarts finds the hall
 //! as the life before left it, and its lanes go on with the connections that are there.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,13 +13,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::actor::arrivals::{Arrival, Arrivals, Downstream};
+use crate::actor::aside;
 use crate::actor::cluster::Directory;
 use crate::actor::connections::Admitted;
 use crate::actor::emigration::Emigration;
 use crate::actor::listeners::Post;
+use crate::actor::logger;
 use crate::actor::mover::Moving;
 use crate::actor::parking::{Parked, Parking};
 use crate::actor::setting::{Numbers, Setting};
+use crate::actor::slot::Slot;
 use crate::actor::supervisor::Group;
 use crate::actor::worker::Orders;
 use crate::telemetry::access_log::WorkerLines;
@@ -46,11 +49,21 @@ struct Inner {
 }
 
 /// What moves the bytes of upstream connections that requests of many lanes share.
-struct Drivers(Rc<Group>);
+struct Drivers {
+    group: Rc<Group>,
+    /// Who is told of those that panic; the first logger is the only one.
+    logger: Rc<OnceCell<Slot<logger::Handle>>>,
+}
 
 impl Default for Drivers {
     fn default() -> Self {
-        Self(Rc::new(Group::new(|_, _| {})))
+        let logger = Rc::new(OnceCell::<Slot<logger::Handle>>::new());
+        let told = Rc::clone(&logger);
+        let what = "what drives a connection to a host";
+        Self {
+            group: Rc::new(aside::group(what, move || told.get()?.get())),
+            logger,
+        }
     }
 }
 
@@ -166,6 +179,8 @@ impl Hall {
         if let Some(known) = all.iter().find(known) {
             return Rc::clone(known);
         }
+        self.0.drivers.logger.get_or_init(|| orders.logger.clone());
+        let copies = orders.logger.clone();
         let admitted = Rc::new(Admitted::new(Setting {
             post: Arc::clone(post),
             counters: Arc::clone(&post.counters[orders.index]),
@@ -174,14 +189,14 @@ impl Hall {
             judge: orders.clusters.clone(),
             pools: self.0.pools.clone(),
             trunks: self.0.trunks.clone(),
-            drivers: Rc::clone(&self.0.drivers.0),
+            drivers: Rc::clone(&self.0.drivers.group),
             tables: orders.tables.clone(),
             lines: self.0.lines.clone(),
             parking: self.0.parking.clone(),
             goodbye: Rc::default(),
             moving: Moving::default(),
             numbers: Numbers::of(Arc::clone(&orders.numbers)),
-            aside: Group::new(|_, _| {}),
+            aside: aside::group("a copy of a request", move || copies.get()),
             open: RefCell::default(),
             logger: orders.logger.clone(),
             log: orders.log.clone(),

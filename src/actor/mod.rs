@@ -6,6 +6,7 @@ mod acceptor;
 mod accounts;
 pub mod admin;
 mod arrivals;
+mod aside;
 mod checks;
 mod cluster;
 mod clusters;

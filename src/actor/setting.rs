@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use actix::prelude::*;
 use slog::Level;
 
+use crate::actor::aside::{Aside, Trunk};
 use crate::actor::cluster::Directory;
 use crate::actor::clusters;
 use crate::actor::listeners::Post;
@@ -164,7 +164,7 @@ impl http::Setting for Setting {
         if self.aside.len() >= MOST_ASIDE {
             return http::Aside::Dropped;
         }
-        self.aside.run(|_| Aside(Some(work)));
+        self.aside.run(|_| Aside::of(work));
         http::Aside::Runs
     }
 
@@ -192,20 +192,7 @@ impl rpc::Carrier for Setting {
     }
 
     fn carry(&self, driver: Driver) {
-        self.drivers.run(|_| Aside(Some(driver)));
-    }
-}
-
-/// Work that no connection waits for, as an actor that lives as long as it lasts.
-struct Aside(Option<Pin<Box<dyn Future<Output = ()>>>>);
-
-impl Actor for Aside {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        if let Some(work) = self.0.take() {
-            ctx.spawn(work.into_actor(self).map(|(), _, ctx| ctx.stop()));
-        }
+        self.drivers.run(|_| Trunk::driven(driver));
     }
 }
 

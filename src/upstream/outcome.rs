@@ -49,6 +49,9 @@ pub enum Told {
 /// Why a connection has ended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum End {
+    /// What drove it on our side has failed.
+    #[error("what drove the connection has failed")]
+    Abandoned,
     /// The peer closed it.
     #[error("it closed the connection")]
     Closed,

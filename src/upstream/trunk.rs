@@ -415,7 +415,7 @@ impl Waiting {
         let answer = (&mut self.answer).await;
         // Whoever drives the connection answers everybody before it goes.
         answer.unwrap_or(Answer::Ended(Ending {
-            why: End::Closed,
+            why: End::Abandoned,
             sent: Sent::Something,
             told: Told::Later,
         }))

@@ -192,7 +192,14 @@ struct Ends(Trunk);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.0.end(&End::Closed);
+        let trunk = &self.0;
+        if trunk.state() != State::Ended {
+            trunk
+                .0
+                .ending
+                .set(ending(&End::Abandoned, trunk.under_way()));
+            trunk.end(&End::Abandoned);
+        }
     }
 }
 

@@ -7,10 +7,17 @@ mod admin;
 mod changing;
 mod checking;
 mod hosts;
+#[expect(dead_code, reason = "the rest is used by the tests of RPC")]
+#[path = "../rpc/peers.rs"]
+mod peers;
 mod resting;
+#[expect(dead_code, reason = "the rest is used by the tests of RPC")]
+#[path = "../rpc/site.rs"]
+mod site;
 #[expect(dead_code, reason = "the rest is used by the other tests")]
 #[path = "../support/mod.rs"]
 mod support;
+mod trunks;
 
 use std::cell::Cell;
 use std::net::SocketAddr;

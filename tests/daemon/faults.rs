@@ -1,9 +1,12 @@
 //! What becomes of the process when its actors panic.
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::home::{Home, Process, configuration};
+use crate::load::{self, Origin};
 use crate::peers::{Client, echo};
+use crate::rpc;
 
 /// A process before an origin that echoes, in which so many actors of a kind will panic.
 fn faulty(fault: &str) -> (Home, Process) {
@@ -65,6 +68,32 @@ fn what_is_told_to_tracing_is_a_line_of_the_log() {
 
     process.says(" [WARN] [fault] faults are injected: Nothing:0");
 
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.code(), Some(0));
+}
+
+#[test]
+fn what_drives_a_connection_to_a_host_is_logged_when_it_panics() {
+    let origin = Origin::start("bolt");
+    let home = Home::of(&rpc::configuration("multiplex", &origin.address));
+    let mut command = home.command("start --log-output stderr");
+    command.env("BANYAN_FAULT", "Trunk:1");
+    let mut process = Process::of(&mut command);
+    process.is_running();
+
+    let line = format!(
+        "load --json -q -n 200 -c 4 -m 5 sofarpc://{}",
+        process.address()
+    );
+    let output = load::command(&line).output().expect("it runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it reports");
+
+    assert_eq!(report["requests"]["done"], 200, "{report}");
+    let said = process.says_part("what drives a connection to a host panicked: injected fault");
+    // Where it was, a line of its own says.
+    let place =
+        |line: &str| line.contains("panic: injected fault in Trunk") && line.contains("location=");
+    assert!(said.lines().any(place), "{said}");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.code(), Some(0));
 }

@@ -8,7 +8,7 @@ use crate::home::until;
 use crate::load::{Origin, command};
 
 /// A listener that speaks Bolt and shares connections in this way, before one host.
-fn configuration(pool_mode: &str, host: &str) -> Value {
+pub(crate) fn configuration(pool_mode: &str, host: &str) -> Value {
     json!({
         "servers": [{ "listeners": [{
             "name": "app", "address": "127.0.0.1:0", "bind_port": true,

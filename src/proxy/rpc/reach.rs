@@ -204,6 +204,11 @@ pub(super) fn conduct(ending: &Ending) -> Option<Conduct> {
             why: TrunkEnd::Unreached(error),
             ..
         } => error.blames_host().then_some(Conduct::ConnectFailed),
+        // That is no host's doing.
+        Ending {
+            why: TrunkEnd::Abandoned,
+            ..
+        } => None,
         Ending {
             sent: Sent::Something,
             ..
