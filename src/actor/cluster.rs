@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
+use futures::future::OptionFuture;
 use rand::rngs::SmallRng;
 
 use crate::actor::clusters::{Current, Snapshot};
@@ -97,20 +98,19 @@ impl Hosts for Directory {
                 clue: clue.clone(),
             })
         };
-        // Every request comes here: nothing is cloned where the first life that is asked answers.
-        let asked = {
+        // Every request comes here: nothing is cloned where the first life that is asked answers,
+        // and what is awaited has no second place in the future, whose size counts.
+        let first = OptionFuture::from({
             let doors = self.0.borrow();
             let door = doors.get(cluster).ok_or(PickError::UnknownCluster)?;
             door.slot.ask_now(question)
-        };
-        if let Some(asked) = asked
-            && let Ok(picked) = asked.await
-        {
+        });
+        if let Some(Ok(picked)) = first.await {
             return picked;
         }
         let slot = self.0.borrow().get(cluster).map(|door| door.slot.clone());
         let slot = slot.ok_or(PickError::UnknownCluster)?;
-        let asked = slot.ask(|door| question(&door));
+        let asked = Box::pin(slot.ask(|door| question(&door)));
         asked.await.unwrap_or(Err(PickError::Unavailable))
     }
 }
