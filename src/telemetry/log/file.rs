@@ -42,12 +42,6 @@ impl LogFile {
         zone: &TimeZone,
         now: Duration,
     ) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(directory)?;
-        }
         let (file, bytes, begun) = open(path, zone, now)?;
         let mut opened = Self {
             path: path.to_owned(),
@@ -63,9 +57,14 @@ impl LogFile {
         Ok(opened)
     }
 
-    /// Closes the file and opens what now has its name.
+    /// Closes the file and opens what now has its name. Where it cannot be opened, the old file goes
+    /// on.
     pub(super) fn reopen(&mut self, now: Duration) -> io::Result<()> {
-        (self.file, self.bytes, self.begun) = open(&self.path, &self.zone, now)?;
+        (self.file, self.bytes, self.begun) =
+            open(&self.path, &self.zone, now).map_err(|error| {
+                let path = self.path.display();
+                io::Error::new(error.kind(), format!("{path}: {error}"))
+            })?;
         self.end = End::Whole;
         Ok(())
     }
@@ -156,6 +155,12 @@ impl LogFile {
 
 /// Opens a file for appending: the file, its size, and the local time of its last line or of now.
 fn open(path: &Path, zone: &TimeZone, now: Duration) -> io::Result<(File, u64, i64)> {
+    if let Some(directory) = path.parent() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(directory)?;
+    }
     let file = OpenOptions::new()
         .append(true)
         .create(true)
@@ -285,6 +290,26 @@ mod tests {
         log.roll_if_due(2, NOW + DAY).unwrap();
         assert!(log.append(b"b\n").is_err());
         assert!(Path::new("/dev/full").exists());
+    }
+
+    #[test]
+    fn reopening_makes_the_directory_anew_or_says_which_file_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = directory.path().join("logs");
+        let path = logs.join("mosn.log");
+        let mut log = daily(&path, NOW);
+        fs::remove_dir_all(&logs).unwrap();
+
+        log.reopen(NOW).unwrap();
+        write(&mut log, "a\n", NOW);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a\n");
+
+        fs::remove_dir_all(&logs).unwrap();
+        fs::write(&logs, "no directory").unwrap();
+        let error = log.reopen(NOW).unwrap_err().to_string();
+        assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+        // It goes on.
+        write(&mut log, "b\n", NOW);
     }
 
     #[test]

@@ -181,10 +181,13 @@ impl Writer {
         let lines = failed - self.failed_said;
         self.failed_said = failed;
         // There is nowhere to tell that this failed too.
-        let _lost = writeln!(
-            std::io::stderr(),
-            "log: {lines} lines not written: {reason}"
-        );
+        let _lost = match lines {
+            0 => writeln!(std::io::stderr(), "log: {reason}"),
+            lines => writeln!(
+                std::io::stderr(),
+                "log: {lines} lines not written: {reason}"
+            ),
+        };
     }
 
     fn may_complain(&mut self) -> bool {
