@@ -75,7 +75,7 @@ pub(super) fn open(
             let bound = match binding {
                 Binding::Now => options
                     .listen(&place)
-                    .map_err(|error| format!("start service failed: {error}, exit"))?,
+                    .map_err(|error| format!("start service failed: `admin`: {error}, exit"))?,
                 Binding::WhenFree => {
                     options.listen_when_free(place.clone());
                     place

@@ -65,6 +65,9 @@ pub enum Command {
     },
 }
 
+/// The configuration that is read when none is named (MOSN).
+const DEFAULT_FILE: &str = "configs/mosn_config.json";
+
 /// The configuration, as every command that reads it is told.
 #[derive(Args, Debug)]
 pub struct Config {
@@ -74,9 +77,19 @@ pub struct Config {
         long = "config",
         value_name = "FILE",
         env = "MOSN_CONFIG",
-        default_value = "configs/mosn_config.json"
+        default_value = DEFAULT_FILE
     )]
     pub file: PathBuf,
+}
+
+impl Config {
+    /// What helps whoever named no file, where the default one is not there.
+    pub(super) fn help(&self) -> &'static str {
+        match self.file.as_os_str() == DEFAULT_FILE && !self.file.exists() {
+            true => "name a configuration by `-c FILE`; `banyan demo` needs none\n",
+            false => "",
+        }
+    }
 }
 
 /// `start`
@@ -262,7 +275,7 @@ pub struct Upgrade {
         long = "running",
         value_name = "FILE",
         env = "MOSN_CONFIG",
-        default_value = "configs/mosn_config.json"
+        default_value = DEFAULT_FILE
     )]
     pub running: PathBuf,
     /// Directory of the control sockets, if it is not the one that the configuration leads to

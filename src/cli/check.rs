@@ -12,7 +12,7 @@ pub fn check(arguments: &Check) -> Exit {
     let report = match arguments.format {
         Format::Json => format!("{}\n", found.to_json(&file.to_string_lossy()).trim_end()),
         Format::Text if found.is_empty() => format!("{}: {}\n", file.display(), found.summary()),
-        Format::Text => found.to_text(),
+        Format::Text => found.to_text() + arguments.config.help(),
     };
     let strictness = match arguments.strict {
         true => Strictness::Strict,

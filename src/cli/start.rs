@@ -86,7 +86,8 @@ fn boot(
         Err(diagnostics) => {
             close(early_log);
             upgrade::report(&diagnostics.to_text());
-            return print::refuse(&diagnostics.to_text(), Exit::Failed);
+            let text = diagnostics.to_text() + arguments.config.help();
+            return print::refuse(&text, Exit::Failed);
         }
     };
     let server = configuration.plan().server.clone();
@@ -97,7 +98,12 @@ fn boot(
     let (log, handle) = match started {
         Ok(started) => started,
         Err(error) => {
-            crit!(early, "initialize default logger failed : {}", error);
+            crit!(
+                early,
+                "initialize default logger failed : {}; the configuration's `default_log_path` \
+                or `--log-output` says where it goes",
+                error
+            );
             return Exit::Failed;
         }
     };

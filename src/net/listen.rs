@@ -19,10 +19,23 @@ const BACKLOG: i32 = 4096;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}: {source}{}", hint(address, source))]
 pub struct BindError {
     address: String,
     source: io::Error,
+}
+
+/// What the system does not say of why it refuses an address.
+fn hint(address: &str, why: &io::Error) -> &'static str {
+    let port = address.parse().map(|address: SocketAddr| address.port());
+    match (why.kind(), port) {
+        (io::ErrorKind::PermissionDenied, Ok(1..1024)) => {
+            "; ports below 1024 are for root, or for whoever has CAP_NET_BIND_SERVICE"
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => "; no interface of this machine has it",
+        (io::ErrorKind::AlreadyExists, _) => "; a file that is no socket is there",
+        _ => "",
+    }
 }
 
 impl BindError {
@@ -295,6 +308,24 @@ mod tests {
                 .contains(&tcp(bound[0].address()).to_string()),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_the_system_does_not_say_is_said() {
+        let foreign = Address::Tcp(([192, 0, 2, 1], 0).into());
+        let error = bind(&foreign, 1).unwrap_err().to_string();
+        assert!(
+            error.ends_with("; no interface of this machine has it"),
+            "{error}"
+        );
+        let refused = |port: u16| {
+            hint(
+                &format!("0.0.0.0:{port}"),
+                &io::ErrorKind::PermissionDenied.into(),
+            )
+        };
+        assert!(refused(80).contains("CAP_NET_BIND_SERVICE"));
+        assert_eq!(refused(8080), "");
     }
 
     #[test]

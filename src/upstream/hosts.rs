@@ -83,7 +83,7 @@ pub enum PickError {
     #[error("its original destination is not known")]
     NoDestination,
     /// There are hosts, and none of them may be chosen.
-    #[error("no healthy host: {unhealthy} of {hosts} unhealthy, {}{tried} tried in vain", also(*draining))]
+    #[error("no healthy host: {}", why_none(*hosts, *unhealthy, *draining, *tried))]
     NoHost {
         /// Hosts of the cluster.
         hosts: usize,
@@ -113,9 +113,38 @@ pub enum PickError {
     UnknownCluster,
 }
 
-fn also(draining: usize) -> String {
-    match draining {
+fn why_none(hosts: usize, unhealthy: usize, draining: usize, tried: usize) -> String {
+    let drain = match draining {
+        _ if hosts == 0 => return "the cluster has none".to_owned(),
         0 => String::new(),
-        hosts => format!("{hosts} draining, "),
+        draining => format!("{draining} draining, "),
+    };
+    format!("{unhealthy} of {hosts} unhealthy, {drain}{tried} tried in vain")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_host_is_said_in_words() {
+        let said = |hosts, unhealthy, draining, tried| {
+            let error = PickError::NoHost {
+                hosts,
+                unhealthy,
+                draining,
+                tried,
+            };
+            error.to_string()
+        };
+        assert_eq!(said(0, 0, 0, 0), "no healthy host: the cluster has none");
+        assert_eq!(
+            said(3, 2, 0, 1),
+            "no healthy host: 2 of 3 unhealthy, 1 tried in vain"
+        );
+        assert_eq!(
+            said(3, 2, 1, 0),
+            "no healthy host: 2 of 3 unhealthy, 1 draining, 0 tried in vain"
+        );
     }
 }

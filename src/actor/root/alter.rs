@@ -83,10 +83,14 @@ impl House {
         }
         let resolved = self.resolve(want, &running).await?;
         let (from, to) = (running.configuration.plan(), resolved.configuration.plan());
-        let changes = diff(from, to);
+        let mut changes = diff(from, to);
+        if running.version == 0 {
+            // It is what the process starts with: nothing of it waits for the next start.
+            changes.retain(|change| !matches!(change, Change::Server { .. }));
+        }
         let summary = Summary::of(&changes, |name| self.connections_of(name));
         let base = self.ledger.borrow().base;
-        let same = changes.is_empty()
+        let same = from == to
             && running.configuration.document() == resolved.configuration.document()
             && resolved.base.is_none_or(|new| new == base);
         let mut outcome = Outcome {
