@@ -43,10 +43,18 @@ pub(super) trait Tree {
     async fn upgrade(&self);
     /// Reads the configuration again and makes it run; says in words what changed, or everything that
     /// is wrong.
-    async fn reload(&self, by: &str) -> Result<Vec<String>, String>;
+    async fn reload(&self, by: &str) -> Result<Reloaded, String>;
 
     /// Waits until it has ended.
     async fn ended(&self) -> Result<(), Self::Failure>;
+}
+
+/// What a reload has led to, in words.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    pub(super) changes: Vec<String>,
+    /// What is doubtful in the configuration that runs now.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Whether the tree has been told to end.
@@ -146,12 +154,17 @@ fn report_drained(cut: u64, log: &Logger) {
     }
 }
 
-fn report_reloaded(done: Result<Vec<String>, String>, log: &Logger) {
+fn report_reloaded(done: Result<Reloaded, String>, log: &Logger) {
     match done {
-        Ok(changes) if changes.is_empty() => info!(log, "reloaded: nothing has changed"),
-        Ok(changes) => {
+        Ok(Reloaded { changes, warnings }) => {
+            if changes.is_empty() {
+                info!(log, "reloaded: nothing has changed");
+            }
             for change in changes {
                 info!(log, "reloaded: {}", change);
+            }
+            for warning in warnings {
+                warn!(log, "reloaded: {}", warning);
             }
         }
         Err(why) => {
@@ -217,9 +230,9 @@ mod tests {
             self.told.borrow_mut().push("upgrade");
         }
 
-        async fn reload(&self, _: &str) -> Result<Vec<String>, String> {
+        async fn reload(&self, _: &str) -> Result<Reloaded, String> {
             self.told.borrow_mut().push("reload");
-            Ok(Vec::new())
+            Ok(Reloaded::default())
         }
 
         async fn ended(&self) -> Result<(), &'static str> {

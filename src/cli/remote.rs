@@ -275,11 +275,18 @@ fn table(status: &Value) -> String {
     text += &aligned(&rows);
     let mut rows = vec![["CLUSTER", "HOST", "HEALTH", "OPEN", "REQUESTS"].map(str::to_owned)];
     for cluster in status["clusters"].as_array().into_iter().flatten() {
-        for host in cluster["hosts"].as_array().into_iter().flatten() {
-            let health = if host["healthy"] == true {
-                "healthy"
-            } else {
-                "unhealthy"
+        let hosts = cluster["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+        if hosts.is_empty() {
+            let name = word(&cluster["name"]);
+            rows.push([name.as_str(), "no host", "-", "-", "-"].map(str::to_owned));
+        }
+        for host in hosts {
+            let is = |key: &str| host[key] == true;
+            let health = match is("healthy") {
+                _ if is("draining") => "draining",
+                _ if is("ejected") => "ejected",
+                true => "healthy",
+                false => "unhealthy",
             };
             rows.push([
                 word(&cluster["name"]),
@@ -320,8 +327,17 @@ mod tests {
             "pid": 7, "state": 6, "version": 3, "confirm_until": null,
             "listeners": [{ "name": "app", "address": "127.0.0.1:2047", "connections_active": 1,
                 "connections_total": 20, "connections_failed": 0 }],
-            "clusters": [{ "name": "c", "hosts": [{ "address": "127.0.0.1:1", "healthy": false,
-                "connections_active": 0, "requests_total": 5 }] }],
+            "clusters": [
+                { "name": "c", "hosts": [{ "address": "127.0.0.1:1", "healthy": false,
+                    "connections_active": 0, "requests_total": 5 }] },
+                { "name": "d", "hosts": [
+                    { "address": "a:1", "healthy": true, "draining": true, "ejected": false,
+                        "connections_active": 1, "requests_total": 2 },
+                    { "address": "a:2", "healthy": false, "draining": false, "ejected": true,
+                        "connections_active": 0, "requests_total": 0 },
+                ] },
+                { "name": "e", "hosts": [] },
+            ],
         });
         assert_eq!(
             table(&status),
@@ -329,7 +345,10 @@ mod tests {
              LISTENER  ADDRESS         OPEN  ACCEPTED  FAILED\n\
              app       127.0.0.1:2047  1     20        0\n\
              CLUSTER  HOST         HEALTH     OPEN  REQUESTS\n\
-             c        127.0.0.1:1  unhealthy  0     5\n"
+             c        127.0.0.1:1  unhealthy  0     5\n\
+             d        a:1          draining   1     2\n\
+             d        a:2          ejected    0     0\n\
+             e        no host      -          -     -\n"
         );
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use slog::Logger;
 
-use super::life::Tree;
+use super::life::{Reloaded, Tree};
 use super::systemd::Manager;
 use crate::actor::admin;
 use crate::actor::root::{Keeping, Source, Terms};
-use crate::config::Configuration;
+use crate::config::{Configuration, Diagnostic};
 use crate::net::Given;
 use crate::telemetry::access_log::AccessLogs;
 use crate::{ApplyError, Failure, Inheritance, Proxy, ProxyHandle, Upgrades};
@@ -78,15 +78,22 @@ impl Tree for Managed<'_> {
         let _ = self.proxy.upgrade().await;
     }
 
-    async fn reload(&self, by: &str) -> Result<Vec<String>, String> {
+    async fn reload(&self, by: &str) -> Result<Reloaded, String> {
         let terms = Terms {
             by: by.into(),
             ..Terms::default()
         };
         self.manager.reloading();
         let outcome = match self.proxy.reload(terms).await {
-            Ok(outcome) => Ok(outcome.summary.changes),
-            Err(ApplyError::Source(found)) => Err(found.to_text()),
+            Ok(outcome) => Ok(Reloaded {
+                changes: outcome.summary.changes,
+                warnings: outcome.warnings.iter().map(Diagnostic::to_line).collect(),
+            }),
+            Err(ApplyError::Source(found)) => {
+                let errors = found.errors().map(Diagnostic::to_line);
+                let lines: Vec<_> = errors.chain([found.summary()]).collect();
+                Err(lines.join("\n"))
+            }
             Err(error) => Err(error.to_string()),
         };
         self.manager.reloaded(&outcome);

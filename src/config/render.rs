@@ -36,6 +36,16 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// All of it in one line, for a log.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        let text = self.to_string();
+        let parts: Vec<_> = text.lines().map(str::trim_start).collect();
+        parts.join("; ")
+    }
+}
+
 /// Text from a file, made safe for a terminal.
 struct Plain<'a>(&'a str);
 

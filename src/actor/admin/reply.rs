@@ -79,7 +79,8 @@ impl Reply {
     }
 
     pub(super) fn method_not_allowed(allowed: &str) -> Self {
-        Self::text(StatusCode::METHOD_NOT_ALLOWED, "").with(ALLOW, allowed)
+        let text = format!("this is asked by {allowed}\n");
+        Self::text(StatusCode::METHOD_NOT_ALLOWED, text).with(ALLOW, allowed)
     }
 
     pub(super) fn denied(denied: Denied) -> Self {

@@ -102,6 +102,9 @@ pub(super) async fn stats_glob(call: Call) -> Reply {
     Reply::text(StatusCode::OK, text)
 }
 
+/// Levels by MOSN's names.
+const MOSN_LEVELS: &str = "FATAL, ERROR, WARN, INFO, DEBUG, TRACE";
+
 pub(super) async fn get_loglevel(call: Call) -> Reply {
     let levels: BTreeMap<_, _> = call.door.options.process.log_levels().into_iter().collect();
     Reply::text(StatusCode::OK, go_json(&json!(levels), None))
@@ -111,10 +114,21 @@ pub(super) async fn update_loglevel(call: Call) -> Reply {
     let asked = serde_json::from_slice::<Value>(&call.body).unwrap_or_default();
     let text = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
     let (path, level) = (text("log_path"), text("log_level"));
-    match asked.is_object() && call.door.options.process.set_log_level(&path, &level) {
-        true => Reply::text(StatusCode::OK, "update logger success\n"),
-        false => Reply::mosn_error(StatusCode::BAD_REQUEST, "update logger failed"),
+    let process = &call.door.options.process;
+    if asked.is_object() && process.set_log_level(&path, &level) {
+        return Reply::text(StatusCode::OK, "update logger success\n");
     }
+    let logs: Vec<_> = process.log_levels().into_iter().collect();
+    let why = match logs.first() {
+        _ if !asked.is_object() => "this is not JSON with `log_path` and `log_level`".to_owned(),
+        Some((output, _)) if *output != path => {
+            format!("no log has the `log_path` {path:?}; there is {output:?}")
+        }
+        Some(_) => format!("no level is called {level:?}; there are {MOSN_LEVELS}"),
+        None => "there is no log".to_owned(),
+    };
+    let message = format!("update logger failed: {why}");
+    Reply::mosn_error(StatusCode::BAD_REQUEST, &message)
 }
 
 pub(super) async fn enable_log(call: Call) -> Reply {

@@ -51,6 +51,19 @@ fn sighup_reloads_the_file_or_says_everything_that_is_wrong() {
         "{said}"
     );
     assert_eq!(admin.dump(), before);
+
+    rewrite(&admin.home, |document| {
+        document["cluster_manager"]["clusters"][0]["connect_timeout"] = json!("1s");
+        document["servers"][0]["routers"][0]["virtual_hosts"][0]["domains"] = json!(["*"]);
+        document["servers"][0]["routres"] = json!([]);
+    });
+    admin.process.signal(Signal::SIGHUP);
+    let said = admin.process.says("; help: did you mean `routers`?");
+    let warning = "[WARN] reloaded: ";
+    assert!(
+        said.contains(warning) && said.contains("; at: $.servers[0].routres; "),
+        "{said}"
+    );
     admin.process.signal(Signal::SIGTERM);
     assert_eq!(admin.process.code(), Some(0));
 }
@@ -171,7 +184,7 @@ fn an_admin_address_that_is_taken_ends_the_start() {
     let (code, said) = home.starting("start --log-output stderr").ends();
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("start service failed: cannot listen on 127.0.0.1:"),
+        said.contains("start service failed: `admin`: cannot listen on 127.0.0.1:"),
         "{said}"
     );
     assert!(!home.path("conf/banyan.sock").exists(), "nothing is left");
