@@ -133,7 +133,14 @@ pub(super) async fn live(
             Stage::BeforeStop.enter(log);
         }
         match effect {
-            Effect::Drain => drain.set(tree.drain(settings.drain_time).fuse()),
+            Effect::Drain => {
+                let within = settings.drain_time;
+                info!(
+                    log,
+                    "draining: connections may end for {within:?}, or until a second signal"
+                );
+                drain.set(tree.drain(within).fuse());
+            }
             Effect::Stop => {
                 drain.set(Fuse::terminated());
                 tree.stop().await;

@@ -250,8 +250,11 @@ pub fn status(place: &Place, json: bool) -> Exit {
 
 fn table(status: &Value) -> String {
     let mut text = format!(
-        "pid {}, state {}, version {}\n",
-        status["pid"], status["state"], status["version"]
+        "pid {}, state {} ({}), version {}\n",
+        status["pid"],
+        status["state"],
+        state(&status["state"]),
+        status["version"]
     );
     if let Some(until) = status["confirm_until"].as_str() {
         let _ = writeln!(text, "rolled back at {until} unless it is confirmed");
@@ -281,23 +284,39 @@ fn table(status: &Value) -> String {
             rows.push([name.as_str(), "no host", "-", "-", "-"].map(str::to_owned));
         }
         for host in hosts {
-            let is = |key: &str| host[key] == true;
-            let health = match is("healthy") {
-                _ if is("draining") => "draining",
-                _ if is("ejected") => "ejected",
-                true => "healthy",
-                false => "unhealthy",
-            };
             rows.push([
                 word(&cluster["name"]),
                 word(&host["address"]),
-                health.to_owned(),
+                standing(host).to_owned(),
                 word(&host["connections_active"]),
                 word(&host["requests_total"]),
             ]);
         }
     }
     text + &aligned(&rows)
+}
+
+/// How a host stands, in a word.
+fn standing(host: &Value) -> &'static str {
+    let is = |key: &str| host[key] == true;
+    match is("healthy") {
+        _ if is("draining") => "draining",
+        _ if is("ejected") => "ejected",
+        true => "healthy",
+        false => "unhealthy",
+    }
+}
+
+/// MOSN's number of a state in words.
+fn state(number: &Value) -> &'static str {
+    match number.as_u64() {
+        Some(6) => "running",
+        Some(7) => "about to drain",
+        Some(8) => "draining",
+        Some(9..=11) => "ending",
+        Some(13) => "handing over to another process",
+        _ => "starting",
+    }
 }
 
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
@@ -341,7 +360,7 @@ mod tests {
         });
         assert_eq!(
             table(&status),
-            "pid 7, state 6, version 3\n\
+            "pid 7, state 6 (running), version 3\n\
              LISTENER  ADDRESS         OPEN  ACCEPTED  FAILED\n\
              app       127.0.0.1:2047  1     20        0\n\
              CLUSTER  HOST         HEALTH     OPEN  REQUESTS\n\

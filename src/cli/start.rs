@@ -31,7 +31,7 @@ use super::{Exit, limits, logging, memory, print, tree, upgrade};
 use crate::config::{Configuration, Diagnostics, Severity};
 use crate::net::Given;
 use crate::telemetry::access_log::AccessLogs;
-use crate::telemetry::log::{CLOSE_DEADLINE, LogHandle, Output};
+use crate::telemetry::log::{self, CLOSE_DEADLINE, LogHandle, Output};
 use crate::{Charge, Inheritance, ProxyHandle, Upgrades};
 
 /// How often a pid file that could not be written is tried again.
@@ -83,12 +83,7 @@ fn boot(
     info!(early, "load config from :  {}", source.path.display());
     let (configuration, diagnostics) = match source.read() {
         Ok(read) => read,
-        Err(diagnostics) => {
-            close(early_log);
-            upgrade::report(&diagnostics.to_text());
-            let text = diagnostics.to_text() + arguments.config.help();
-            return print::refuse(&text, Exit::Failed);
-        }
+        Err(diagnostics) => return refuse(arguments, &diagnostics, early_log),
     };
     let server = configuration.plan().server.clone();
     let paths = ControlPaths::of(&absolute(&source.path), &server);
@@ -97,15 +92,7 @@ fn boot(
     let started = logging::start_configured(settings, &server.log, logging::output(&output));
     let (log, handle) = match started {
         Ok(started) => started,
-        Err(error) => {
-            crit!(
-                early,
-                "initialize default logger failed : {}; the configuration's `default_log_path` \
-                or `--log-output` says where it goes",
-                error
-            );
-            return Exit::Failed;
-        }
+        Err(error) => return unlogged(&error, early),
     };
     close(early_log);
     logging::adopt_process(&log, handle.level());
@@ -125,6 +112,21 @@ fn boot(
         // Who watches the terminal does not see the log.
         Err(reason) => print::refuse(&reason, Exit::Failed),
     }
+}
+
+/// Tells that there is no log.
+fn unlogged(error: &log::Error, early: &Logger) -> Exit {
+    let place = "`default_log_path` in the configuration, or `--log-output`, says where it goes";
+    crit!(early, "initialize default logger failed : {error}; {place}");
+    Exit::Failed
+}
+
+/// Tells what is wrong with the configuration, to whoever waits for it too.
+fn refuse(arguments: &Start, found: &Diagnostics, early_log: &LogHandle) -> Exit {
+    close(early_log);
+    let text = found.to_text();
+    upgrade::report(&text);
+    print::refuse(&(text + arguments.config.help()), Exit::Failed)
 }
 
 /// What the command line asks for beside settings: gates, and a file.
@@ -412,9 +414,13 @@ fn say_what_has_no_effect(
 fn write_pid_file(paths: &ControlPaths, log: &Logger) -> io::Result<PidFile> {
     let write = |path| PidFile::write(path, nix::unistd::Pid::this());
     write(&paths.pid)
-        .or_else(|error| match paths.pid == paths.default_pid {
-            true => Err(error),
-            false => write(&paths.default_pid),
+        .or_else(|error| {
+            if paths.pid == paths.default_pid {
+                return Err(error);
+            }
+            let (asked, default) = (paths.pid.display(), paths.default_pid.display());
+            warn!(log, "pid file {asked}: {error}; it is {default} instead");
+            write(&paths.default_pid)
         })
         .inspect(|file| info!(log, "pid file written"; "path" => %file.path().display()))
 }

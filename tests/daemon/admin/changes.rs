@@ -88,7 +88,10 @@ fn commands_ask_the_process_of_their_configuration() {
     let home = &admin.home;
     let (code, status) = said(home, "status");
     assert_eq!(code, Some(0), "{status}");
-    assert!(status.contains("state 6, version 1\n"), "{status}");
+    assert!(
+        status.contains("state 6 (running), version 1\n"),
+        "{status}"
+    );
     assert!(status.contains("127.0.0.1:10  healthy"), "{status}");
     let same = "the file says what runs\n".to_owned();
     assert_eq!(said(home, "drift"), (Some(0), same));
