@@ -84,7 +84,7 @@ impl House {
         let resolved = self.resolve(want, &running).await?;
         let (from, to) = (running.configuration.plan(), resolved.configuration.plan());
         let mut changes = diff(from, to);
-        if running.version == 0 {
+        if self.state.get() == State::Starting {
             // It is what the process starts with: nothing of it waits for the next start.
             changes.retain(|change| !matches!(change, Change::Server { .. }));
         }
