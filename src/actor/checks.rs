@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix::MailboxError;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::actor::clusters::{self, Current, Shelf};
 use crate::actor::health_checker;
@@ -37,6 +38,9 @@ const POLICY: Policy = Policy {
 /// need seven hundred.
 const MOST_PROBES: usize = 1024;
 
+/// How long it may take to say what a probe has found.
+const CONCLUDES_WITHIN: Duration = Duration::from_millis(500);
+
 /// What every check is made from.
 #[derive(Clone)]
 pub(super) struct Means {
@@ -61,8 +65,20 @@ struct Inner {
     probes: Arc<Semaphore>,
     pace: RefCell<Pace>,
     probing: watch::Sender<Probing>,
+    /// How many results are being concluded.
+    concluding: watch::Sender<usize>,
     /// What a predecessor knows of hosts, until a check begins with it.
     inherited: RefCell<Charts>,
+}
+
+/// A result that is being concluded.
+pub(super) struct Conclusion(Checks);
+
+impl Drop for Conclusion {
+    fn drop(&mut self) {
+        let Self(checks) = self;
+        checks.0.concluding.send_modify(|under_way| *under_way -= 1);
+    }
 }
 
 /// What a predecessor knows of hosts.
@@ -148,6 +164,7 @@ impl Checks {
             probes: Arc::new(Semaphore::new(probes)),
             pace: RefCell::default(),
             probing: watch::Sender::new(Probing::Ours),
+            concluding: watch::Sender::new(0),
             inherited: RefCell::default(),
         }))
     }
@@ -155,6 +172,34 @@ impl Checks {
     /// Leaves the hosts to another process: none is probed here.
     pub(super) fn leave_to(&self, other: Probing) {
         self.0.probing.send_replace(other);
+    }
+
+    /// Leaves the hosts to the successor, and waits until what was found out of them is said and
+    /// logged; not for long.
+    ///
+    /// Two processes that probe at a time would both find that a host has turned.
+    pub(super) async fn hand_over(&self) {
+        self.leave_to(Probing::Successors);
+        let mut concluding = self.0.concluding.subscribe();
+        let concluded = concluding.wait_for(|under_way| *under_way == 0);
+        let _ = timeout(CONCLUDES_WITHIN, concluded).await;
+    }
+
+    /// Probes on: there is no successor.
+    pub(super) fn take_back(&self) {
+        self.0.probing.send_if_modified(|probing| {
+            let was_left = *probing == Probing::Successors;
+            if was_left {
+                *probing = Probing::Ours;
+            }
+            was_left
+        });
+    }
+
+    /// A result is being concluded until this is dropped.
+    pub(super) fn conclusion(&self) -> Conclusion {
+        self.0.concluding.send_modify(|under_way| *under_way += 1);
+        Conclusion(self.clone())
     }
 
     /// Takes the hosts over from the predecessor. What it knows of one, the check goes on with.

@@ -46,8 +46,8 @@ impl Findings {
     }
 
     /// Probes no host any more, and says what is known.
-    pub(super) fn hand_over(&self) -> Vec<Shown> {
-        self.leave();
+    pub(super) async fn hand_over(&self) -> Vec<Shown> {
+        self.checks.hand_over().await;
         self.parts()
     }
 

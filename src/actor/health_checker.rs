@@ -112,7 +112,8 @@ impl Duty {
         let counters = Arc::clone(&self.check.current.load().checks);
         let permit = self.permit(&counters).await;
         if !self.checks.are_ours() {
-            return None;
+            drop(permit);
+            return self.postponed(due).await;
         }
         CheckCounters::count(&counters.attempt);
         let mark = self.check.current.load().settings.mark;
@@ -122,8 +123,9 @@ impl Duty {
         drop(permit);
         if !self.checks.are_ours() {
             // Another process probes anew what was not concluded here.
-            return None;
+            return self.postponed(due).await;
         }
+        let _under_way = self.checks.conclusion();
         self.conclude(&due, answer, begun.elapsed(), &counters)
             .await;
         let settings = &self.check.settings;
@@ -132,6 +134,12 @@ impl Duty {
         self.check
             .with(address, *serial, |chart| chart.due = next)?;
         Some((due, next))
+    }
+
+    /// Waits until the hosts are probed here again, if they ever are.
+    async fn postponed(&self, due: Due) -> Option<(Due, Instant)> {
+        self.checks.ours().await;
+        Some((due, now()))
     }
 
     async fn permit(&self, counters: &CheckCounters) -> Option<SemaphorePermit<'_>> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::home::{Home, PATIENCE, configuration, listener, until};
+use crate::http::ask_socket;
 use crate::peers::{Client, echo};
 #[cfg(feature = "fault-injection")]
 use crate::upgrade::starting;
@@ -308,7 +309,10 @@ fn what_the_successor_cannot_take_stays_until_it_ends() {
 
     let _new = running(&home);
     asking.ask();
-    standing.exchange().expect("it is served by the old one");
+    // It is offered, and refused, somewhere among these.
+    for _ in 0..300 {
+        standing.exchange().expect("it is served by the old one");
+    }
     assert!(!old.has_ended());
     standing.finish().expect("it ends when it wishes");
 
@@ -393,4 +397,52 @@ fn a_host_that_is_down_stays_down_and_its_log_goes_on() {
     assert_eq!(failures, all, "{results:?}");
     assert_eq!(count("status_changed", 1), 1, "{results:?}");
     assert_eq!(count("health_status", 1), 2, "{results:?}");
+}
+
+#[test]
+fn a_host_that_was_ejected_stays_so() {
+    let (home, [http, ..]) = home(echo());
+    let bad = free_address();
+    let text = fs::read_to_string(home.path("conf/mosn.json")).expect("it is ours");
+    let mut document: Value = serde_json::from_str(&text).expect("it is JSON");
+    let web = &mut document["cluster_manager"]["clusters"][1];
+    web["lb_type"] = json!("LB_ROUNDROBIN");
+    web["hosts"]
+        .as_array_mut()
+        .expect("it is a list")
+        .push(json!({ "address": bad.to_string() }));
+    web["outlier_detection"] = json!({
+        "consecutive_local_origin_failure": 1, "base_ejection_time": "600s",
+    });
+    let admin = json!({ "address": "127.0.0.1", "port_value": 0 });
+    document["admin"] = json!({ "address": { "socket_address": admin } });
+    fs::write(home.path("conf/mosn.json"), document.to_string()).expect("it is ours");
+    let state = || {
+        let socket = home.path("conf/banyan.sock");
+        let status = ask_socket(&socket, "GET", "/api/v2/status", "").json();
+        let clusters = status["clusters"].as_array().cloned().unwrap_or_default();
+        let web = clusters.iter().find(|one| one["name"] == "web");
+        let hosts = web.and_then(|web| web["hosts"].as_array()).cloned();
+        let of_bad = hosts.into_iter().flatten();
+        let mut of_bad = of_bad.filter(|host| host["address"] == bad.to_string());
+        of_bad.next().expect("it is there")
+    };
+    let mut old = running(&home);
+    let mut client = KeptAlive::on(http);
+    until("the host is ejected", || {
+        client.ask();
+        state()["ejected"] == true
+    });
+
+    let _new = running(&home);
+    assert_eq!(old.code(), Some(0));
+
+    let kept = state();
+    assert_eq!(
+        (&kept["ejected"], &kept["ejections"]),
+        (&json!(true), &json!(1)),
+        "{kept:#}"
+    );
+    (0..10).for_each(|_| client.ask());
+    assert_eq!(state()["connections_total"], kept["connections_total"]);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use banyan::actor::view::{CheckView, HostView};
 use banyan::cluster::Reason;
-use banyan::{Health, HealthTurned, Plan, ProxyHandle};
+use banyan::{Health, HealthTurned, Plan, Proxy, ProxyHandle, Upgrades, inherit};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -298,4 +298,31 @@ async fn without_a_check_nobody_is_probed() {
     soon("an echo", exchange(to, b"x")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(origin.visits(), 1);
+}
+
+#[actix::test]
+async fn what_was_commanded_of_a_host_holds_in_the_process_that_takes_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let hosts = [refusing().await, refusing().await];
+    let plan = || plan(&[listener("app")], &[cluster("LB_ROUNDROBIN", &hosts)]);
+    let mut upgrades = Upgrades::new(directory.path());
+    upgrades.probation = Duration::from_millis(50);
+    let old = Proxy::default().workers(1).upgrades(upgrades.clone(), None);
+    let old = old.run(plan()).await.unwrap();
+    let set = old.set_health("origins", hosts[0].into(), Health::Unhealthy);
+    assert!(set.await.unwrap());
+
+    let inheritance = inherit(directory.path(), Duration::from_secs(10)).await;
+    let new = Proxy::default()
+        .workers(1)
+        .upgrades(upgrades, inheritance.unwrap());
+    let new = new.run(plan()).await.unwrap();
+
+    soon("the old one leaves", old.ended()).await.unwrap();
+    let out = host(&new, hosts[0]).await;
+    assert_eq!((out.healthy, out.reasons), (false, vec![Reason::Commanded]));
+    assert!(host(&new, hosts[1]).await.healthy);
+    let set = new.set_health("origins", hosts[0].into(), Health::Healthy);
+    assert!(set.await.unwrap());
+    assert!(host(&new, hosts[0]).await.healthy);
 }

@@ -168,6 +168,30 @@ async fn a_host_that_goes_and_comes_back_is_a_new_one() {
 }
 
 #[actix::test]
+async fn what_is_found_is_said_before_the_hosts_are_left_and_whoever_takes_them_back_probes_on() {
+    let port = slow_server(Rc::default()).await;
+    let check = HealthCheck {
+        interval: Duration::from_millis(1),
+        ..http()
+    };
+    let tree = Tree::start();
+    tree.apply(checked(port, 1, check)).await;
+    tree.until(|totals| totals.success > 0).await;
+
+    let conclusion = tree.checks.conclusion();
+    let mut handed_over = Box::pin(tree.checks.hand_over());
+    assert!(futures::poll!(&mut handed_over).is_pending());
+    assert!(!tree.checks.are_ours());
+    drop(conclusion);
+    handed_over.await;
+    let before = tree.totals();
+
+    tree.checks.take_back();
+    tree.until(|totals| totals.success > before.success + 1)
+        .await;
+}
+
+#[actix::test]
 async fn a_silent_host_is_a_failure_of_the_network() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

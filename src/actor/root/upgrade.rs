@@ -250,6 +250,7 @@ impl House {
             ..Edition::default()
         };
         slog::info!(self.options.log, "resume state changed to running"; "tag" => "stagemanager");
+        self.checks.take_back();
         self.publish(resumed).await?;
         // The successor may have put its own name into the files.
         self.succession.charge.send_replace(Charge::Ours);
@@ -257,8 +258,10 @@ impl House {
     }
 
     /// Has the successor take over, once the admin door has answered whom it has let in: whoever asks
-    /// twice must not see fewer counts the second time.
+    /// twice must not see fewer counts the second time. Whoever is in charge probes, and until that is
+    /// known nobody does.
     async fn commit(&self, desk: &Desk) {
+        self.checks.hand_over().await;
         self.admin_served().await;
         if matches!(self.state.get(), State::Committing { .. }) {
             desk.command(Command::Say(Word::Commit, Vec::new()));

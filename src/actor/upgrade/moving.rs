@@ -112,7 +112,7 @@ impl Moves {
         let Some(holdings) = desk.holdings.get() else {
             return Ok(());
         };
-        let mut parts = holdings.findings.hand_over();
+        let mut parts = holdings.findings.hand_over().await;
         let last = parts.pop().unwrap_or_default();
         let parts = parts.into_iter().map(|part| (part, true));
         for (part, more) in parts.chain([(last, false)]) {
