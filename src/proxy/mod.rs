@@ -4,9 +4,11 @@ mod bell;
 mod destination;
 pub mod detect;
 pub mod http;
+mod passing;
 mod relay;
 pub mod rpc;
 mod target;
+mod tries;
 mod way;
 
 pub use bell::Bell;

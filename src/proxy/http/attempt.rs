@@ -18,11 +18,11 @@ use crate::net::{Sequel, Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
 };
-use crate::route::{Flags, Outcome, Replay, Retry, again};
+use crate::route::{Outcome, Replay};
 use crate::upstream::{Picked, Pooled};
 
 use super::Setting;
-use super::course::{Course, limit};
+use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
 use super::expect::{Continue, Patience};
 use super::pace::{Pace, Stall};
@@ -174,7 +174,10 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     async fn headed(&mut self) -> Result<Headed, Miss> {
         let deadlines = self.exchange.proxy().deadlines;
         let mut pace = Pace::new(deadlines);
-        let silence = [deadlines.upstream_silence, self.course.timeouts.global];
+        let silence = [
+            deadlines.upstream_silence,
+            self.course.tries.timeouts.global,
+        ];
         let mut stall = Stall::new(silence.into_iter().flatten().min());
         if let Some(headed) = poll_fn(|cx| self.poll_send(cx, &mut pace, &mut stall)).await? {
             return Ok(headed);
@@ -183,10 +186,8 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         let now = Instant::now();
         self.exchange.record.forwarded = Some(now);
         self.exchange.record.body_received = self.upload.payload();
-        if self.course.deadline.is_none() {
-            self.course.deadline = self.course.timeouts.global.map(|after| now + after);
-        }
-        let limit = limit(self.course, now);
+        self.course.tries.begin(now);
+        let limit = self.course.tries.limit(now);
         let head = poll_fn(|cx| self.poll_head(cx));
         match limit {
             None => head.await,
@@ -369,17 +370,9 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
         }
         let policy = &self.course.forward.retry;
         let replay = Replay::of(exchange.request.method_text());
-        let outcome = Outcome::Status(status);
-        if again(policy, outcome, self.course.tries, replay) == Retry::Done {
-            return false;
-        }
-        self.course.retry = None;
-        let most = self.picked.settings.limits.retries;
-        self.course.retry = self.picked.limits.retry(most);
-        if self.course.retry.is_none() {
-            self.exchange.record.flags |= Flags::OVERFLOW;
-        }
-        self.course.retry.is_some()
+        let ended = (Outcome::Status(status), replay);
+        let flags = &mut self.exchange.record.flags;
+        self.course.tries.go_on(policy, self.picked, ended, flags)
     }
 
     fn switches(&mut self, rest: &[u8]) -> Result<Headed, Miss> {

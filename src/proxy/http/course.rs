@@ -1,14 +1,11 @@
 //! A request as it goes upstream: what is settled and changed before a host is asked.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use crate::cluster::{Clue, Host, Permit};
+use crate::cluster::{Clue, Host};
 use crate::config::{Forward, HostRewrite};
 use crate::name::ClusterName;
 use crate::protocol::http1::{Framing, write_request_line};
-use crate::route::{Chosen, Found, Outcome, Table, Timeouts, chosen};
+use crate::proxy::tries::Tries;
+use crate::route::{Chosen, Found, Table, Timeouts, chosen};
 use crate::upstream::Hosts;
 
 use super::Setting;
@@ -28,15 +25,9 @@ pub(super) struct Course<'r> {
     pub(super) clue: Clue,
     /// The same for its copy.
     pub(super) mirror_clue: Clue,
-    pub(super) timeouts: Timeouts,
-    /// When the request as a whole is given up; set when it has first gone out wholly.
-    pub(super) deadline: Option<Instant>,
     /// What the upstream is asked to switch to.
     pub(super) upgrade: Option<Vec<u8>>,
-    /// Tries so far, the present one included.
-    pub(super) tries: u32,
-    /// Held while a retry is under way.
-    pub(super) retry: Option<Permit>,
+    pub(super) tries: Tries,
 }
 
 impl<S: Setting> Exchange<'_, S> {
@@ -76,11 +67,8 @@ impl<S: Setting> Exchange<'_, S> {
             cluster,
             clue,
             mirror_clue: mirror_clue.unwrap_or_default(),
-            timeouts,
-            deadline: None,
             upgrade,
-            tries: 0,
-            retry: None,
+            tries: Tries::within(timeouts),
         })
     }
 
@@ -131,13 +119,4 @@ fn may_be_asked(protocols: &[u8]) -> bool {
         protocol.starts_with(b"h2") || protocol.starts_with(b"http/")
     };
     !protocols.any(goes_past)
-}
-
-/// How long a try may take, and what it means when it takes longer.
-pub(super) fn limit(course: &Course<'_>, now: Instant) -> Option<(Instant, Duration, Outcome)> {
-    let whole = course.deadline.zip(course.timeouts.global);
-    let whole = whole.map(|(at, after)| (at, after, Outcome::GlobalTimedOut));
-    let one = course.timeouts.per_try;
-    let one = one.map(|after| (now + after, after, Outcome::TryTimedOut));
-    whole.into_iter().chain(one).min_by_key(|(at, ..)| *at)
 }

@@ -20,20 +20,17 @@ use crate::config::{Action, Connect, HttpProxy, Metadata};
 use crate::filter::{BodyLimit, Phase, Reply};
 use crate::name::ClusterName;
 use crate::protocol::http1::{Body, Method, Request, Response};
+use crate::proxy::passing::{self, Again, ROUNDS};
 use crate::route::{Facts, Flags, Found, Table, location};
 use crate::upstream::Pooled;
 
 use super::expect::Continue;
 use super::facts::{Path, Subject};
-use super::hooks::Again;
 use super::record::Record;
 use super::reply::LocalReply;
 use super::spare::Lent;
 use super::trouble::Trouble;
 use super::{Connection, Fitting, Notice, Setting, access};
-
-/// How often filters may send a request back to an earlier phase.
-const ROUNDS: usize = 10;
 
 /// A request whose head is whole.
 pub(super) struct Received {
@@ -85,22 +82,8 @@ impl Intake {
     }
 }
 
-/// The table and the route of a request, as far as they are known.
-pub(super) type Routed<'r> = Option<(&'r Table, Option<&'r Found<'r>>)>;
-
 /// Why a request gets no response from upstream.
-pub(super) enum Stop {
-    /// It gets one of our own.
-    Trouble(Trouble),
-    /// It gets none: a filter says so, or nobody is there to read it.
-    Silence,
-}
-
-impl From<Trouble> for Stop {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
+pub(super) type Stop = passing::Stop<Trouble>;
 
 /// One request and its response.
 pub(super) struct Exchange<'c, S: Setting> {

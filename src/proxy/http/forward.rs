@@ -5,23 +5,21 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Conduct, Grade, Host, Work};
+use crate::cluster::{Conduct, Grade, Host};
 use crate::config::Forward;
 use crate::filter::Phase;
-use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
-use crate::upstream::{ConnectError, Hosts, PickError, Picked, PoolError, Pooled};
+use crate::proxy::passing::Again;
+use crate::proxy::tries::{CHOICES, Revisit, pick};
+use crate::route::{Found, Outcome, Replay, Reuse, Table};
+use crate::upstream::{ConnectError, PickError, Picked, PoolError, Pooled};
 
 use super::attempt::Attempt;
 use super::course::Course;
 use super::exchange::{After, Exchange, Stop};
-use super::hooks::Again;
 use super::mirror::Mirrored;
 use super::tried::{Miss, Missed, Tried};
 use super::trouble::Trouble;
 use super::{SPEECH, Setting};
-
-/// How often filters may ask for another host.
-const CHOICES: usize = 10;
 
 impl<S: Setting> Exchange<'_, S> {
     /// Forwards the request and delivers the response.
@@ -49,7 +47,7 @@ impl<S: Setting> Exchange<'_, S> {
             let Some(_permit) = picked.limits.request(limits.requests) else {
                 return Err(overflow(&course, "requests").into());
             };
-            course.tries += 1;
+            course.tries.made += 1;
             match self.try_host(&picked, &mut course, tried.len()).await? {
                 Tried::Done(after) => {
                     // By now the whole body has come, if it ever does.
@@ -89,20 +87,9 @@ impl<S: Setting> Exchange<'_, S> {
         outcome: Outcome,
         replay: Replay,
     ) -> bool {
-        course.retry = None;
-        if again(&course.forward.retry, outcome, course.tries, replay) == Retry::Done {
-            return false;
-        }
-        let (limits, most) = (&picked.limits, picked.settings.limits.retries);
-        course.retry = match outcome {
-            Outcome::ConnectFailed => limits.retry_unsent(most),
-            _ => limits.retry(most),
-        };
-        if course.retry.is_none() {
-            self.record.flags |= Flags::OVERFLOW;
-            return false;
-        }
-        true
+        let (policy, flags) = (&course.forward.retry, &mut self.record.flags);
+        let ended = (outcome, replay);
+        course.tries.go_on(policy, picked, ended, flags)
     }
 
     async fn pick(
@@ -111,22 +98,14 @@ impl<S: Setting> Exchange<'_, S> {
         tried: &[Arc<Host>],
         last: &mut Option<Trouble>,
     ) -> Result<Picked, Stop> {
-        let hosts = self.connection.setting.hosts();
-        let mut picked = hosts
-            .pick(&course.cluster, tried, Work::Request, &course.clue)
-            .await;
         // A host that was slow, or said no, may be asked again when no other is left; one that
         // could not be reached may not.
-        if matches!(picked, Err(PickError::NoHost { .. }))
-            && matches!(
-                last,
-                Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. })
-            )
-        {
-            picked = hosts
-                .pick(&course.cluster, &[], Work::Request, &course.clue)
-                .await;
-        }
+        let revisit = match last {
+            Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. }) => Revisit::Allowed,
+            _ => Revisit::Forbidden,
+        };
+        let (hosts, cluster) = (self.connection.setting.hosts(), &course.cluster);
+        let picked = pick(hosts, (cluster, &course.clue), tried, revisit).await;
         picked.map_err(|error| match error {
             // What the last host said tells more than that there is no other.
             PickError::NoHost { .. } if last.is_some() => {

@@ -2,30 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
-
-use crate::config::{Action, ClusterChoice};
-use crate::filter::{BodySize, Phase, ReplyOrigin, RequestView, ResponseView, RouteView, Verdict};
+use crate::filter::{BodySize, Phase, ReplyOrigin, RequestView, ResponseView, Step};
 use crate::name::ClusterName;
 use crate::protocol::http1::{Body, Fields};
 use crate::route::{Flags, Found, apply};
 
-use super::exchange::{Exchange, Routed, Stop};
+use crate::proxy::passing::{Again, Passed, Routed, named, pass, route_view};
+
+use super::exchange::{Exchange, Stop};
 use super::facts::Subject;
 use super::record::Origin;
 use super::trouble::Trouble;
 use super::{Setting, access};
-
-/// Where filters send a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
-    /// On.
-    No,
-    /// Back to its route.
-    Route,
-    /// Back to the choice of a host.
-    Host,
-}
 
 impl<S: Setting> Exchange<'_, S> {
     /// Runs the stream filters of a phase.
@@ -39,35 +27,24 @@ impl<S: Setting> Exchange<'_, S> {
             return Ok(Again::No);
         }
         let fitting = Arc::clone(&self.fitting);
-        let mut from = std::mem::take(&mut self.resume);
-        loop {
-            let step = self.see(found, cluster, |view| {
-                fitting.chain.on_request(phase, from, view)
-            });
-            match step.verdict {
-                Verdict::Continue => return Ok(Again::No),
-                Verdict::HostAgain => {
-                    self.resume = step.next;
-                    return Ok(Again::Host);
-                }
-                Verdict::Pause(pause, reply) => {
-                    sleep(pause).await;
-                    if let Some(reply) = reply {
-                        return Err(Trouble::Filtered(reply).into());
-                    }
-                }
-                Verdict::Reply(reply) => return Err(Trouble::Filtered(reply).into()),
-                Verdict::RouteAgain => {
-                    self.resume = step.next;
+        let from = std::mem::take(&mut self.resume);
+        let see = |look: &mut dyn FnMut(&mut RequestView<'_>) -> Step| {
+            Ok::<_, Stop>(self.see(found, cluster, look))
+        };
+        match pass(&fitting.chain, phase, from, see).await? {
+            Passed::On => Ok(Again::No),
+            Passed::Back(again, next) => {
+                self.resume = next;
+                if again == Again::Route {
                     self.body_limit = None;
-                    return Ok(Again::Route);
                 }
-                Verdict::Terminate => {
-                    self.record.flags |= Flags::TERMINATED;
-                    return Err(Stop::Silence);
-                }
+                Ok(again)
             }
-            from = step.next;
+            Passed::Replied(reply) => Err(Trouble::Filtered(reply).into()),
+            Passed::Terminated => {
+                self.record.flags |= Flags::TERMINATED;
+                Err(Stop::Silence)
+            }
         }
     }
 
@@ -128,23 +105,5 @@ impl<S: Setting> Exchange<'_, S> {
         apply(fields, scopes, |variable, now, out| {
             access::push(&subject, variable, None, Some(now), out);
         });
-    }
-}
-
-/// The cluster of a route that names one, before a host of it is chosen.
-fn named<'a>(found: &Found<'a>) -> Option<&'a ClusterName> {
-    let Action::Forward(forward) = &found.route.action else {
-        return None;
-    };
-    match &forward.cluster {
-        ClusterChoice::One(cluster) => Some(cluster),
-        _ => None,
-    }
-}
-
-fn route_view<'a>(found: &Found<'a>) -> RouteView<'a> {
-    RouteView {
-        virtual_host: found.virtual_host,
-        route: found.route,
     }
 }

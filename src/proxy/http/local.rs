@@ -7,7 +7,9 @@ use crate::name::ClusterName;
 use crate::protocol::http1::{Method, Persistence, Version};
 
 use super::Setting;
-use super::exchange::{After, Exchange, Routed, Stop};
+use crate::proxy::passing::Routed;
+
+use super::exchange::{After, Exchange, Stop};
 use super::record::Origin;
 use super::reply::{Asked, Ends, LocalReply};
 use super::transfer::measure;

@@ -1,15 +1,12 @@
 //! What is settled of a request before it goes to the first host.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use crate::cluster::{Clue, Permit};
+use crate::cluster::Clue;
 use crate::config::{Forward, Mirror};
 use crate::name::ClusterName;
 use crate::protocol::rpc::{Edit, Timeout};
 use crate::proxy::http::access;
-use crate::route::{Chosen, Found, Outcome, Table, Timeouts, chosen};
+use crate::proxy::tries::Tries;
+use crate::route::{Chosen, Found, Table, Timeouts, chosen};
 use crate::upstream::Hosts;
 
 use super::edits::{Change, wanted};
@@ -26,15 +23,9 @@ pub(super) struct Course<'r> {
     pub(super) clue: Clue,
     /// Where a copy goes, and what the choice of its host depends on.
     pub(super) mirror: Option<(&'r Mirror, Clue)>,
-    pub(super) timeouts: Timeouts,
-    /// When the request as a whole is given up; set when it first goes out.
-    pub(super) deadline: Option<Instant>,
     /// The header block that goes upstream, where it is not the one that came.
     pub(super) headers: Option<Vec<u8>>,
-    /// Tries so far, the present one included.
-    pub(super) tries: u32,
-    /// Held while a retry is under way.
-    pub(super) retry: Option<Permit>,
+    pub(super) tries: Tries,
 }
 
 impl<S: Carrier> Exchange<'_, S> {
@@ -66,11 +57,8 @@ impl<S: Carrier> Exchange<'_, S> {
             cluster,
             clue,
             mirror,
-            timeouts: self.timeouts(forward),
-            deadline: None,
             headers,
-            tries: 0,
-            retry: None,
+            tries: Tries::within(self.timeouts(forward)),
         })
     }
 
@@ -106,13 +94,4 @@ impl<S: Carrier> Exchange<'_, S> {
         let block = self.hub.codec().edited(frame, bytes, &edits);
         block.map(Some).map_err(Trouble::Malformed)
     }
-}
-
-/// How long a try that begins now may take, and what it means when it takes longer.
-pub(super) fn limit(course: &Course<'_>, now: Instant) -> Option<(Instant, Duration, Outcome)> {
-    let whole = course.deadline.zip(course.timeouts.global);
-    let whole = whole.map(|(at, after)| (at, after, Outcome::GlobalTimedOut));
-    let one = course.timeouts.per_try;
-    let one = one.map(|after| (now + after, after, Outcome::TryTimedOut));
-    whole.into_iter().chain(one).min_by_key(|(at, ..)| *at)
 }

@@ -6,9 +6,10 @@ use crate::protocol::rpc::{Decoded, Flaw, Message};
 use crate::proxy::http::access;
 use crate::proxy::http::record::Origin;
 
+use crate::proxy::passing::{Routed, route_view};
+
 use super::edits::{Change, between, wanted};
-use super::exchange::{Exchange, Routed};
-use super::hooks::route_view;
+use super::exchange::Exchange;
 use super::setting::Carrier;
 
 impl<S: Carrier> Exchange<'_, S> {

@@ -20,32 +20,15 @@ use crate::protocol::rpc::{Kind, Message};
 use crate::proxy::http::facts::{Path, Subject};
 use crate::proxy::http::record::{Origin, Record};
 use crate::proxy::http::{Fitting, access};
+use crate::proxy::passing::{self, Again, ROUNDS, Routed};
 use crate::route::{Flags, Found, Table};
 
-use super::hooks::Again;
 use super::hub::Hub;
 use super::setting::Carrier;
 use super::trouble::Trouble;
 
-/// How often filters may send a request back to an earlier phase.
-const ROUNDS: usize = 10;
-
-/// The table and the route of a request, as far as they are known.
-pub(super) type Routed<'r> = Option<(&'r Table, Option<&'r Found<'r>>)>;
-
 /// Why a request gets no response from upstream.
-pub(super) enum Stop {
-    /// It gets one of our own.
-    Trouble(Trouble),
-    /// It gets none: a filter says so, or it wants none.
-    Silence,
-}
-
-impl From<Trouble> for Stop {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
+pub(super) type Stop = passing::Stop<Trouble>;
 
 /// One request and its response.
 pub(super) struct Exchange<'h, S: Carrier> {

@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Conduct, Grade, Host, Work};
+use crate::cluster::{Conduct, Grade, Host};
 use crate::config::{Forward, RetryOn};
 use crate::filter::Phase;
 use crate::protocol::rpc::{Message, Timeout};
-use crate::route::{Flags, Found, Outcome, Replay, Retry, Reuse, Table, again};
-use crate::upstream::{Ending, Hosts, PickError, Picked, Reply, Sent, Told, TrunkEnd};
+use crate::proxy::passing::Again;
+use crate::proxy::tries::{CHOICES, Revisit, pick};
+use crate::route::{Found, Outcome, Replay, Reuse, Table};
+use crate::upstream::{Ending, PickError, Picked, Reply, Sent, Told, TrunkEnd};
 
-use super::course::{Course, limit};
+use super::course::Course;
 use super::exchange::{Exchange, Stop};
-use super::hooks::Again;
 use super::reach::{conduct, overflow};
 use super::setting::Carrier;
 use super::trouble::Trouble;
-
-/// How often filters may ask for another host.
-const CHOICES: usize = 10;
 
 /// What became of one try.
 enum Tried {
@@ -61,7 +59,7 @@ impl<S: Carrier> Exchange<'_, S> {
             let Some(_permit) = picked.limits.request(limits.requests) else {
                 return Err(overflow(&course.cluster, "requests").into());
             };
-            course.tries += 1;
+            course.tries.made += 1;
             let tries = tried.len() + 1;
             let (trouble, outcome, replay) =
                 match self.try_host(&picked, &mut course, tries).await? {
@@ -98,21 +96,12 @@ impl<S: Carrier> Exchange<'_, S> {
         outcome: Outcome,
         replay: Replay,
     ) -> bool {
-        course.retry = None;
-        let policy = &course.forward.retry;
-        if self.is_one_way() || again(policy, outcome, course.tries, replay) == Retry::Done {
+        if self.is_one_way() {
             return false;
         }
-        let (limits, most) = (&picked.limits, picked.settings.limits.retries);
-        course.retry = match outcome {
-            Outcome::ConnectFailed => limits.retry_unsent(most),
-            _ => limits.retry(most),
-        };
-        if course.retry.is_none() {
-            self.record.flags |= Flags::OVERFLOW;
-            return false;
-        }
-        true
+        let (policy, flags) = (&course.forward.retry, &mut self.record.flags);
+        let ended = (outcome, replay);
+        course.tries.go_on(policy, picked, ended, flags)
     }
 
     async fn pick(
@@ -121,18 +110,14 @@ impl<S: Carrier> Exchange<'_, S> {
         tried: &[Arc<Host>],
         last: &mut Option<Trouble>,
     ) -> Result<Picked, Stop> {
-        let hosts = self.connection().setting.hosts();
-        let (cluster, clue) = (&course.cluster, &course.clue);
-        let mut picked = hosts.pick(cluster, tried, Work::Request, clue).await;
         // A host that was slow, or said no, may be asked again when no other is left; one that
         // could not be reached may not.
-        let may_be_asked_again = matches!(
-            last,
-            Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. })
-        );
-        if matches!(picked, Err(PickError::NoHost { .. })) && may_be_asked_again {
-            picked = hosts.pick(cluster, &[], Work::Request, clue).await;
-        }
+        let revisit = match last {
+            Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. }) => Revisit::Allowed,
+            _ => Revisit::Forbidden,
+        };
+        let (hosts, cluster) = (self.connection().setting.hosts(), &course.cluster);
+        let picked = pick(hosts, (cluster, &course.clue), tried, revisit).await;
         picked.map_err(|error| match error {
             // What the last host said tells more than that there is no other.
             PickError::NoHost { .. } if last.is_some() => {
@@ -154,10 +139,8 @@ impl<S: Carrier> Exchange<'_, S> {
         tries: usize,
     ) -> Result<Tried, Stop> {
         let begun = Instant::now();
-        if course.deadline.is_none() {
-            course.deadline = course.timeouts.global.and_then(|g| begun.checked_add(g));
-        }
-        let limit = limit(course, begun);
+        course.tries.begin(begun);
+        let limit = course.tries.limit(begun);
         let until = limit.map(|(at, ..)| at);
         let headers = course.headers.as_deref();
         let reply = self.send(picked, &course.cluster, headers, until).await?;
