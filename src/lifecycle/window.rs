@@ -39,12 +39,23 @@ impl<T> Window<T> {
         self.next
     }
 
-    /// Takes out what was offered under a number; `None` when nothing waits under it.
-    pub fn answered(&mut self, number: u64) -> Option<T> {
-        let at = self
+    /// Whether anything waits under a number.
+    #[must_use]
+    pub fn waits_for(&self, number: u64) -> bool {
+        self.place_of(number).is_some()
+    }
+
+    fn place_of(&self, number: u64) -> Option<usize> {
+        let by_number = self
             .waiting
             .binary_search_by_key(&number, |(number, ..)| *number);
-        let (_, _, what) = self.waiting.remove(at.ok()?)?;
+        by_number.ok()
+    }
+
+    /// Takes out what was offered under a number; `None` when nothing waits under it.
+    pub fn answered(&mut self, number: u64) -> Option<T> {
+        let at = self.place_of(number)?;
+        let (_, _, what) = self.waiting.remove(at)?;
         Some(what)
     }
 
@@ -77,6 +88,7 @@ mod tests {
         let mut window = Window::new(3, Duration::from_secs(1));
         let numbers: Vec<_> = "abc".chars().map(|what| window.offer(what, now)).collect();
         assert!(!window.has_room());
+        assert!(window.waits_for(numbers[2]) && !window.waits_for(99));
 
         let answers = [numbers[1], numbers[1], numbers[0], 99, numbers[2]];
         let answers = answers.map(|number| window.answered(number));

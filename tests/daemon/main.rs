@@ -16,6 +16,8 @@ mod load;
 mod logs;
 mod moves;
 mod moves_auto;
+#[cfg(feature = "fault-injection")]
+mod moves_faults;
 mod moves_idle;
 mod moves_rpc;
 mod peers;

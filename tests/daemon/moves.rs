@@ -170,7 +170,7 @@ impl KeptAlive {
 
 /// Sends numbers over a connection that echoes, as fast as it takes them, and checks what comes
 /// back; returns how many.
-fn numbers(
+pub(crate) fn numbers(
     stream: TcpStream,
     mut from: BufReader<TcpStream>,
     stop: Arc<AtomicBool>,

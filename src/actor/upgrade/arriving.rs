@@ -2,16 +2,18 @@
 //! one.
 //!
 //! What is offered is held unread until it is released. What was not released when the talk ends is
-//! the predecessor's.
+//! the predecessor's, unless that one has died and left it alone until then.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::desk::{Desk, Told};
 use crate::actor::arrivals::Arrival;
-use crate::net::{Received, Talk};
+use crate::net::{Outcome, Received, Talk, TalkError, fate_of};
 use crate::protocol::handover::Message;
 
 /// Connections that are held at a time; a predecessor offers fewer.
@@ -20,27 +22,31 @@ const MOST_HELD: usize = 256;
 /// How long a worker may take to take one, and the predecessor to read that one is held.
 const TAKES_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the predecessor may take to notice the end of the talk, or to die.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
 /// Takes what comes until nothing more will; how many have come, and why no more will.
 pub(super) async fn run(desk: &Desk, mut talk: Talk) -> (u64, Result<(), String>) {
-    let mut arrivals = Arriving {
-        held: HashMap::new(),
-        came: 0,
+    let mut arrivals = Arriving::default();
+    let ended = arrivals.listen(desk, &mut talk).await;
+    // A predecessor that lives goes on with what was not released.
+    drop(talk);
+    let is_ours = match ended {
+        Ok(()) => true,
+        Err(_) => arrivals.predecessor_died().await,
     };
-    loop {
-        let heard = match talk.receive().await {
-            Ok(received) => arrivals.hear(desk, &talk, received).await,
-            Err(error) => Err(error.to_string()),
-        };
-        match heard {
-            Ok(Goes::On) => {}
-            Ok(Goes::Home) => return (arrivals.came, Ok(())),
-            Err(why) => return (arrivals.came, Err(why)),
-        }
+    if is_ours {
+        arrivals.release_all(desk).await;
     }
+    (arrivals.came, ended)
 }
 
+#[derive(Default)]
 struct Arriving {
-    held: HashMap<u64, Arrival>,
+    /// In the order in which they came.
+    held: BTreeMap<u64, Arrival>,
+    /// By what the predecessor takes back what is held.
+    pledge: Option<OwnedFd>,
     came: u64,
 }
 
@@ -51,6 +57,44 @@ enum Goes {
 }
 
 impl Arriving {
+    async fn listen(&mut self, desk: &Desk, talk: &mut Talk) -> Result<(), String> {
+        loop {
+            let received = talk.receive().await.map_err(|error| error.to_string())?;
+            if let Goes::Home = self.hear(desk, talk, received).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the predecessor has died, and not touched what is held before that.
+    async fn predecessor_died(&mut self) -> bool {
+        let Some(token) = self.pledge.take() else {
+            return false;
+        };
+        let fate = timeout(SETTLES_WITHIN, fate_of(token)).await;
+        matches!(fate, Ok(Ok(Outcome::Kept)))
+    }
+
+    async fn release_all(&mut self, desk: &Desk) {
+        for (_, arrival) in std::mem::take(&mut self.held) {
+            // The next one may go to another worker, which takes it.
+            let _ = self.send_on(desk, arrival).await;
+        }
+    }
+
+    async fn send_on(&mut self, desk: &Desk, arrival: Arrival) -> Result<(), String> {
+        if let Some(holdings) = desk.holdings.get() {
+            let is_client_s = matches!(arrival, Arrival::Downstream(_));
+            if let Arrival::Downstream(downstream) = &arrival {
+                downstream.post.note_arrival();
+            }
+            let sent = timeout(TAKES_WITHIN, holdings.arrivals.send(arrival)).await;
+            sent.map_err(|_| "a worker takes none".to_owned())?;
+            self.came += u64::from(is_client_s);
+        }
+        Ok(())
+    }
+
     async fn hear(&mut self, desk: &Desk, talk: &Talk, received: Received) -> Result<Goes, String> {
         match received.message {
             Message::Connection { id, carried } => {
@@ -69,18 +113,11 @@ impl Arriving {
                 say(talk, &answer).await?;
             }
             Message::Release { id } => {
-                if let Some(arrival) = self.held.remove(&id)
-                    && let Some(holdings) = desk.holdings.get()
-                {
-                    let is_client_s = matches!(arrival, Arrival::Downstream(_));
-                    if let Arrival::Downstream(downstream) = &arrival {
-                        downstream.post.note_arrival();
-                    }
-                    let sent = timeout(TAKES_WITHIN, holdings.arrivals.send(arrival)).await;
-                    sent.map_err(|_| "a worker takes none".to_owned())?;
-                    self.came += u64::from(is_client_s);
+                if let Some(arrival) = self.held.remove(&id) {
+                    self.send_on(desk, arrival).await?;
                 }
             }
+            Message::Pledge => self.pledge = received.descriptors.into_iter().next(),
             Message::Shown { shown, more } => {
                 desk.tell(Told::Shown(shown)).await;
                 if !more {
@@ -99,6 +136,16 @@ impl Arriving {
 
 async fn say(talk: &Talk, message: &Message) -> Result<(), String> {
     let said = timeout(TAKES_WITHIN, talk.send(message, b"", &[])).await;
-    let said = said.map_err(|_| "the predecessor does not listen".to_owned())?;
-    said.map_err(|error| error.to_string())
+    match said.map_err(|_| "the predecessor does not listen".to_owned())? {
+        // It has hung up, or died: what it has said before that is still to be heard.
+        Err(TalkError::Io(error)) if is_gone(&error) => Ok(()),
+        said => said.map_err(|error| error.to_string()),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }

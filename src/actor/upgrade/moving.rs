@@ -1,7 +1,8 @@
 //! The talk with a successor that is in charge: connections move to it, one by one.
 //!
 //! A connection is offered, held there, and released; only then is it the successor's. Whoever has
-//! it here keeps it untouched until then, and goes on with it whatever becomes of the talk.
+//! it here keeps it untouched until then, and goes on with it whatever becomes of the talk. That it is
+//! untouched is a pledge: when this process dies, the successor may go on with what it holds.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,7 @@ use super::desk::{Desk, Phase};
 use crate::actor::accounts::Word;
 use crate::actor::mover::{Offered, Verdict};
 use crate::lifecycle::{Event, Window};
-use crate::net::{Talk, TalkError};
+use crate::net::{Pledge, Talk, TalkError};
 use crate::protocol::handover::{Kind, Message};
 
 /// Connections that are offered and not answered for at a time.
@@ -36,6 +37,7 @@ pub(super) async fn run(desk: Rc<Desk>, talk: Talk, offers: mpsc::Receiver<Offer
     // However this ends, nothing moves any more.
     let over = Over(Rc::clone(&desk));
     let mut moves = Moves {
+        pledge: None,
         talk,
         offers,
         window: Window::new(AT_ONCE, ANSWERS_WITHIN),
@@ -63,6 +65,8 @@ impl Drop for Over {
 }
 
 struct Moves {
+    /// Before everything else: it is taken back before anyone hears that a connection stays.
+    pledge: Option<Pledge>,
     talk: Talk,
     offers: mpsc::Receiver<Offered>,
     window: Window<(Class, oneshot::Sender<Verdict>)>,
@@ -80,6 +84,7 @@ enum Class {
 impl Moves {
     async fn run(&mut self, desk: &Desk) -> Result<(), String> {
         let mut phase = desk.phase.subscribe();
+        self.give_pledge().await?;
         self.hand_hosts_over(desk).await?;
         let mut counts = interval(COUNTS_EVERY);
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,6 +109,17 @@ impl Moves {
                     return self.say(&Message::Done, &[], &[]).await;
                 }
             }
+        }
+    }
+
+    /// Without one, what is on its way when this process dies is lost.
+    async fn give_pledge(&mut self) -> Result<(), String> {
+        match Pledge::new() {
+            Ok((pledge, token)) => {
+                self.pledge = Some(pledge);
+                self.say(&Message::Pledge, &[], &[token.as_fd()]).await
+            }
+            Err(_) => Ok(()),
         }
     }
 
@@ -157,8 +173,10 @@ impl Moves {
         match message {
             Message::Held { id } => {
                 // One that is held twice is released once.
-                if let Some((class, answer)) = self.window.answered(id) {
+                if self.window.waits_for(id) {
                     self.say(&Message::Release { id }, &[], &[]).await?;
+                }
+                if let Some((class, answer)) = self.window.answered(id) {
                     let _ = answer.send(Verdict::Moved);
                     self.tally.moved(class);
                 }

@@ -49,6 +49,10 @@ pub enum Message {
     Commit,
     /// The successor: it has taken over.
     Committed,
+    /// The predecessor: it leaves alone what it offers from now on, until it says otherwise by the
+    /// pipe that comes along. Where that ends without a word it has died, and the successor has what
+    /// it holds.
+    Pledge,
     /// The predecessor: a connection, with its descriptors and its bytes.
     Connection {
         /// Its number in this talk.
@@ -86,7 +90,7 @@ pub enum Message {
         /// That.
         statement: Statement,
     },
-    /// The predecessor: nothing more will come.
+    /// The predecessor: nothing more will come, and nothing that came is its own any more.
     Done,
     /// A command: start a successor.
     Launch {

@@ -264,7 +264,8 @@ fn poll_first<S: Setting>(
     })
 }
 
-/// Waits for the rest of a head, for as long as a head may take.
+/// Waits for the rest of a head, for as long as a head may take, and only until the connection is
+/// called to move.
 async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u8>) -> Heard {
     let deadline = connection
         .setting
@@ -275,9 +276,10 @@ async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u
     let rest = async {
         loop {
             let before = unread.len();
-            match poll_fn(|cx| poll_more(connection, cx, unread)).await {
-                Ok(0) | Err(_) => return Heard::Nothing,
-                Ok(_) => {}
+            match poll_fn(|cx| poll_more_or_call(connection, cx, unread)).await {
+                Some(Ok(0) | Err(_)) => return Heard::Nothing,
+                Some(Ok(_)) => {}
+                None => return Heard::Move,
             }
             // Without a line's end no head ends, and a long one is refused for its length.
             let is_news =
@@ -293,8 +295,26 @@ async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u
         Some(deadline) => timeout(deadline, rest).await.unwrap_or(Heard::Slow(since)),
         None => rest.await,
     };
-    unread.clear();
+    if !matches!(heard, Heard::Move) {
+        unread.clear();
+    }
     heard
+}
+
+/// As [`poll_more`]; `None` when the connection is called to move before more has come.
+fn poll_more_or_call<S: Setting>(
+    connection: &Connection<S>,
+    cx: &mut Context<'_>,
+    unread: &mut Vec<u8>,
+) -> Poll<Option<io::Result<usize>>> {
+    if let Poll::Ready(more) = poll_more(connection, cx, unread) {
+        return Poll::Ready(Some(more));
+    }
+    let is_called = connection.flow.bell.poll_call(cx).is_ready();
+    match is_called && connection.is_to_move() {
+        true => Poll::Ready(None),
+        false => Poll::Pending,
+    }
 }
 
 fn head_limit<S: Setting>(connection: &Connection<S>) -> usize {
