@@ -13,8 +13,8 @@ use crate::cluster::Load;
 use crate::protocol::handover::{Statement, Told, Whose};
 use crate::telemetry::tally::Tally;
 
-/// Entries of one message: a hundred bytes each as a rule, some thousand at most.
-const MOST: usize = 2048;
+/// Entries of one message: a hundred bytes each as a rule, ten thousand at most.
+const MOST: usize = 1024;
 
 /// What the process has counted, and what has been told of that.
 pub(crate) struct Accounts {
@@ -188,5 +188,32 @@ fn credit_cluster(cluster: &Snapshot, whose: &Whose, more: &Tally) {
     match host {
         Some(host) => more.credit(&**host.load()),
         None => cluster.departed.credit(more),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocol::handover::{Message, encode};
+    use crate::telemetry::counters::HttpCounters;
+
+    #[test]
+    fn as_many_entries_as_a_message_has_fit_into_it_whatever_they_have_counted() {
+        let counters = HttpCounters::default();
+        for nanos in (10..40).flat_map(|power| (8..16_u64).map(move |step| step << (power - 3))) {
+            let time = Duration::from_nanos(nanos);
+            counters.begin();
+            counters.end(200, time, time);
+        }
+        let mut tally = Tally::of(&counters);
+        for _ in 0..40 {
+            tally.join(&tally.clone());
+        }
+        let entry = (Whose::Listener("l".repeat(200)), tally);
+        let statement = Statement(vec![entry; MOST]);
+        let frame = encode(&Message::Counted { statement }, b"", 0);
+        assert!(frame.unwrap().len() > MOST * 5000);
     }
 }
