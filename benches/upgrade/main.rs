@@ -58,7 +58,7 @@ fn report(mut proxy: Box<dyn Proxy>, times: usize) {
     sleep(EVERY);
     let left = proxy.processes();
     let sums = load.ends();
-    proxy.stop();
+    drop(proxy);
     println!("{}", table(&sums, &spans));
     let sum = |of: fn(&Tally) -> u64| sums.iter().map(|(_, tally)| of(tally)).sum::<u64>();
     println!(

@@ -54,7 +54,6 @@ pub(crate) trait Proxy {
     fn replace(&mut self);
     /// Processes that live.
     fn processes(&mut self) -> usize;
-    fn stop(self: Box<Self>);
 }
 
 /// Its program; a variable of its name in capitals comes first.
@@ -99,8 +98,6 @@ impl Proxy for Banyan {
         self.old.retain_mut(|old| !old.has_ended());
         1 + self.old.len()
     }
-
-    fn stop(self: Box<Self>) {}
 }
 
 /// A rival, all of whose processes are one group.
@@ -158,8 +155,7 @@ impl Running {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let first = command.spawn().expect("it starts");
-        until("it accepts", || accepts(http) && accepts(tcp));
-        Self {
+        let running = Self {
             directory,
             front,
             group: i32::try_from(first.id()).expect("a pid is an i32"),
@@ -167,7 +163,9 @@ impl Running {
             others: vec![],
             replace,
             program: program.to_owned(),
-        }
+        };
+        until("it accepts", || accepts(http) && accepts(tcp));
+        running
     }
 
     fn haproxy(program: &Path, origins: Origins) -> Self {
@@ -325,8 +323,11 @@ impl Proxy for Running {
         let all = fs::read_dir("/proc").expect("it is there");
         all.filter_map(is_of_it).count()
     }
+}
 
-    fn stop(mut self: Box<Self>) {
+/// However the comparison ends, also by a panic.
+impl Drop for Running {
+    fn drop(&mut self) {
         // All of them are ours.
         let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
         for child in self.others.iter_mut().chain([&mut self.first]) {
