@@ -95,22 +95,12 @@ enum Heard {
 /// Dropping the future closes the connection, and resets nothing but what was under way.
 pub async fn serve<S: Setting>(mut connection: Connection<S>) -> Served {
     let mut unread = std::mem::take(&mut connection.unread);
-    let first = next(&connection, &mut unread, connection.stage).await;
-    // What requests take is held once there is one, until the connection rests and is parked.
-    Box::pin(serve_from(connection, unread, first)).await
-}
-
-/// Serves what was heard, and whatever follows.
-async fn serve_from<S: Setting>(
-    connection: Connection<S>,
-    mut unread: Vec<u8>,
-    first: Heard,
-) -> Served {
     let mut stage = connection.stage;
-    let mut heard = first;
     loop {
+        let heard = next(&connection, &mut unread, stage).await;
         let after = match heard {
-            Heard::Request(received) => Exchange::run(&connection, received).await,
+            // Boxed: most connections rest most of the time.
+            Heard::Request(received) => Box::pin(Exchange::run(&connection, received)).await,
             Heard::Refused(refusal, since) => {
                 Box::pin(unheard::refuse(&connection, refusal, since)).await
             }
@@ -146,7 +136,6 @@ async fn serve_from<S: Setting>(
                 });
             }
         }
-        heard = next(&connection, &mut unread, stage).await;
     }
 }
 
