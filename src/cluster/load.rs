@@ -1,17 +1,17 @@
-//! What a host is carrying, and the leases that count it.
+//! What a host is carrying and has carried.
 
-use std::ops::Deref;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::telemetry::metrics::Histogram;
 use crate::telemetry::tally::{Carried, Tally};
 
+use super::Form;
 use super::conduct::{Conduct, Record, Row};
 use super::ending::{CLOSED_HERE, Ending, Endings};
-use super::{Form, Host};
+use super::lease::Work;
 
 /// Live counts of one host, shared by every worker and every snapshot that has the host.
 ///
@@ -281,7 +281,7 @@ impl Load {
         tally
     }
 
-    fn begin(&self, work: Work) {
+    pub(super) fn begin(&self, work: Work) {
         self.resume(work);
         if work.is_connection() {
             self.connections.fetch_add(1, Relaxed);
@@ -291,7 +291,7 @@ impl Load {
         }
     }
 
-    fn resume(&self, work: Work) {
+    pub(super) fn resume(&self, work: Work) {
         if work.is_connection() {
             self.active_connections.fetch_add(1, Relaxed);
         }
@@ -300,7 +300,8 @@ impl Load {
         }
     }
 
-    fn end(&self, work: Work) {
+    pub(super) fn end(&self, work: Work, ending: Ending) {
+        self.endings.count(ending);
         if work.is_connection() {
             self.active_connections.fetch_sub(1, Relaxed);
         }
@@ -354,136 +355,13 @@ impl Carried for Load {
 const DURATIONS: &str = "durations";
 const GOODBYES: &str = "connections_goodbyes";
 
-/// What a lease counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// A connection, from before it is opened until it is closed.
-    Connection,
-    /// A connection whose bytes are relayed as they are: it is its own one request, so that either
-    /// least-loaded choice counts it.
-    Relay,
-    /// A request, until its response has ended.
-    Request,
-}
-
-impl Work {
-    fn is_connection(self) -> bool {
-        matches!(self, Self::Connection | Self::Relay)
-    }
-
-    fn is_request(self) -> bool {
-        matches!(self, Self::Request | Self::Relay)
-    }
-}
-
-/// A chosen host, which counts one more active connection or request while this lives.
-///
-/// Dropping it gives the count back, however the work ended. It cannot be cloned, so nothing is
-/// counted twice.
-#[derive(Debug)]
-#[must_use = "dropping the lease gives the host back at once"]
-pub struct Lease {
-    host: Arc<Host>,
-    work: Work,
-    ending: Ending,
-}
-
-impl Lease {
-    /// Counts `host` up by one piece of `work`.
-    pub fn new(host: Arc<Host>, work: Work) -> Self {
-        host.load().begin(work);
-        let ending = Ending::default();
-        Self { host, work, ending }
-    }
-
-    /// Counts `host` up by a piece of `work` that another process has begun, and counted.
-    pub fn resumed(host: Arc<Host>, work: Work) -> Self {
-        host.load().resume(work);
-        let ending = Ending::default();
-        Self { host, work, ending }
-    }
-
-    /// Says how the connection that it counts ends, once it is open. The last word counts.
-    pub fn ends(&mut self, ending: Ending) {
-        self.ending = ending;
-    }
-
-    /// The host, for callers that keep it after the lease.
-    #[must_use]
-    pub fn host(&self) -> &Arc<Host> {
-        &self.host
-    }
-}
-
-impl Deref for Lease {
-    type Target = Host;
-
-    fn deref(&self) -> &Host {
-        &self.host
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let load = self.host.load();
-        load.endings.count(self.ending);
-        load.end(self.work);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::Lease;
     use super::super::host::tests::host;
     use super::*;
-
-    #[test]
-    fn a_lease_counts_its_host_while_it_lives() {
-        let host = Arc::new(host(1, 1));
-        let first = Lease::new(host.clone(), Work::Connection);
-        let second = Lease::new(host.clone(), Work::Request);
-        assert_eq!(host.load().active_connections(), 1);
-        assert_eq!(host.load().active_requests(), 1);
-
-        drop((first, second));
-
-        assert_eq!(host.load().active_connections(), 0);
-        assert_eq!(host.load().active_requests(), 0);
-        assert_eq!((host.load().connections(), host.load().requests()), (1, 1));
-    }
-
-    #[test]
-    fn a_connection_that_was_open_ends_in_one_way() {
-        const WAYS: [Ending; 4] = [
-            Ending::Local,
-            Ending::Remote,
-            Ending::LocalAmidRequest,
-            Ending::RemoteAmidRequest,
-        ];
-        let host = Arc::new(host(1, 1));
-        drop(Lease::new(host.clone(), Work::Connection));
-        assert_eq!(WAYS.map(|way| host.load().ended(way)), [0; 4]);
-        for (at, way) in WAYS.into_iter().enumerate() {
-            let mut lease = Lease::new(host.clone(), Work::Connection);
-            lease.ends(Ending::Local);
-            lease.ends(way);
-            drop(lease);
-            let mut expected = [1, 1, 1, 1];
-            expected[at + 1..].fill(0);
-            assert_eq!(WAYS.map(|way| host.load().ended(way)), expected);
-        }
-    }
-
-    #[test]
-    fn a_relay_counts_as_a_connection_and_as_its_request() {
-        let host = Arc::new(host(1, 1));
-        let lease = Lease::new(host.clone(), Work::Relay);
-        let load = host.load();
-        assert_eq!((load.active_connections(), load.active_requests()), (1, 1));
-
-        drop(lease);
-
-        assert_eq!((load.active_connections(), load.active_requests()), (0, 0));
-    }
 
     #[test]
     fn a_response_is_a_success_below_500() {
@@ -500,21 +378,6 @@ mod tests {
     }
 
     #[test]
-    fn work_that_another_process_has_begun_counts_while_it_lasts_and_as_it_ends() {
-        let host = Arc::new(host(1, 1));
-        let mut lease = Lease::resumed(host.clone(), Work::Relay);
-        let load = host.load();
-        assert_eq!((load.active_connections(), load.active_requests()), (1, 1));
-        assert!(Tally::of(&**load).is_empty());
-
-        lease.ends(Ending::Local);
-        drop(lease);
-
-        assert_eq!((load.connections(), load.requests()), (0, 0));
-        assert_eq!(load.ended(Ending::Local), 1);
-    }
-
-    #[test]
     fn what_is_open_at_the_end_is_told_as_closed() {
         let host = Arc::new(host(1, 1));
         let _idle = Lease::new(host.clone(), Work::Connection);
@@ -526,17 +389,5 @@ mod tests {
         let load = Load::default();
         told.credit(&load);
         assert_eq!((load.goodbyes(), load.connections()), (1, 1));
-    }
-
-    #[test]
-    fn a_panic_gives_the_lease_back() {
-        let host = Arc::new(host(1, 1));
-        let leased = host.clone();
-        let result = std::panic::catch_unwind(move || {
-            let _lease = Lease::new(leased, Work::Connection);
-            panic!("the holder of a lease");
-        });
-        assert!(result.is_err());
-        assert_eq!(host.load().active_connections(), 0);
     }
 }

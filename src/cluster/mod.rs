@@ -18,6 +18,7 @@ mod form;
 mod health;
 mod host;
 mod host_set;
+mod lease;
 mod limits;
 #[cfg(test)]
 #[path = "limits/tests.rs"]
@@ -44,8 +45,9 @@ pub use form::{Form, Grade, Moment};
 pub use health::{Flags, Health, Reason};
 pub use host::Host;
 pub use host_set::HostSet;
+pub use lease::{Lease, Work};
 pub use limits::{Limits, Permit};
-pub use load::{Lease, Load, Work};
+pub use load::Load;
 pub use names::{Answer, Known, Names, asked};
 pub use outlier::{Ejections, Offence, Spared, Suspicion, Verdict, judge};
 pub use remembered::{Recall, Remembered};

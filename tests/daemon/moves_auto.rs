@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::load::Origin;
@@ -13,16 +13,37 @@ use crate::peers::{Client, echo};
 use crate::protocols::{auto, configuration};
 use crate::upgrade::{running, starting};
 
+/// A host of each kind.
+struct Hosts {
+    calls: Origin,
+    pages: String,
+    rest: String,
+}
+
+impl Hosts {
+    fn start() -> Self {
+        Self {
+            calls: Origin::start("bolt"),
+            pages: origin().to_string(),
+            rest: echo().to_string(),
+        }
+    }
+
+    /// A configuration with them behind a listener of this `proxy`.
+    fn behind(&self, proxy: &Value) -> Value {
+        let hosts = [
+            ("pages", &*self.pages),
+            ("calls", &self.calls.address),
+            ("rest", &self.rest),
+        ];
+        configuration(proxy, &hosts)
+    }
+}
+
 #[test]
 fn whatever_a_connection_speaks_or_does_not_yet_it_outlives_two_upgrades() {
-    let calls = Origin::start("bolt");
-    let (pages, rest) = (origin().to_string(), echo().to_string());
-    let hosts = [
-        ("pages", &*pages),
-        ("calls", &calls.address),
-        ("rest", &rest),
-    ];
-    let home = Home::of(&configuration(&auto("60s"), &hosts));
+    let hosts = Hosts::start();
+    let home = Home::of(&hosts.behind(&auto("60s")));
     let mut old = starting(&home, &[]);
     old.is_running();
     let place = old.address();
@@ -59,14 +80,8 @@ fn whatever_a_connection_speaks_or_does_not_yet_it_outlives_two_upgrades() {
 
 #[test]
 fn a_successor_takes_what_its_listener_still_serves_and_the_rest_stays() {
-    let calls = Origin::start("bolt");
-    let (pages, rest) = (origin().to_string(), echo().to_string());
-    let hosts = [
-        ("pages", &*pages),
-        ("calls", &calls.address),
-        ("rest", &rest),
-    ];
-    let home = Home::of(&configuration(&auto("60s"), &hosts));
+    let hosts = Hosts::start();
+    let home = Home::of(&hosts.behind(&auto("60s")));
     let mut old = starting(&home, &[]);
     old.is_running();
     let place = old.address();
@@ -78,7 +93,7 @@ fn a_successor_takes_what_its_listener_still_serves_and_the_rest_stays() {
     let mut plain = Client::served(place).expect("it accepts");
     let silent = connected(place);
     let proxy = json!({ "downstream_protocol": "Http1", "router_config_name": "r" });
-    let mut document = configuration(&proxy, &hosts);
+    let mut document = hosts.behind(&proxy);
     let chain = &mut document["servers"][0]["listeners"][0]["filter_chains"][0];
     let filters = chain["filters"].as_array_mut().expect("it is a list");
     filters.truncate(1);

@@ -39,6 +39,14 @@ struct Upgraded<C> {
     client: C,
 }
 
+/// The same with a client whose bytes are relayed.
+fn relaying(faults: Faults) -> (Home, Upgraded<Client>) {
+    let (home, [_, bytes, _]) = home(echo());
+    let client = || Client::served(bytes).expect("it accepts");
+    let upgraded = replaced(&home, faults, client);
+    (home, upgraded)
+}
+
 /// The predecessor dies with a connection on its way: before the successor has it, before it hears of
 /// that, and before it says that it lets go.
 const DEATHS: [Faults; 3] = [
@@ -141,13 +149,12 @@ fn whatever_becomes_of_a_message_the_connection_goes_on() {
 }
 
 fn goes_on(faults: Faults) {
-    let (home, [_, bytes, _]) = home(echo());
-    let client = || Client::served(bytes).expect("it accepts");
+    let (_home, upgraded) = relaying(faults);
     let Upgraded {
         mut old,
         mut new,
         mut client,
-    } = replaced(&home, faults, client);
+    } = upgraded;
     old.says_part("[reconfigure] moved ");
 
     let served = client.exchange().and_then(|()| client.finish());
@@ -158,13 +165,12 @@ fn goes_on(faults: Faults) {
 
 #[test]
 fn what_the_predecessor_has_taken_back_is_not_the_successor_s_when_it_dies() {
-    let (home, [_, bytes, _]) = home(echo());
-    let client = || Client::served(bytes).expect("it accepts");
+    let (_home, upgraded) = relaying([None, Some("send:held:garble")]);
     let Upgraded {
         mut old,
         mut new,
         mut client,
-    } = replaced(&home, [None, Some("send:held:garble")], client);
+    } = upgraded;
     new.says_part("0 connections have come, and no more can");
     client.exchange().expect("it is the predecessor's");
 

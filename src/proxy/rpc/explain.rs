@@ -20,28 +20,12 @@ use super::trouble::Trouble;
 struct Call<'a>(Subject<'a>);
 
 impl Facts for Call<'_> {
-    fn host(&self) -> Option<&[u8]> {
-        None
-    }
-
-    fn method(&self) -> &[u8] {
-        b""
-    }
-
-    fn path(&self) -> &[u8] {
-        b""
-    }
-
     /// Its letters as they are, or else in any case.
     fn field(&self, name: &str) -> Option<&[u8]> {
         let fields = &self.0.request.fields;
         let mut all = fields.iter();
         let exact = all.find(|(known, _)| *known == name.as_bytes());
         exact.map(|(_, value)| value).or_else(|| fields.get(name))
-    }
-
-    fn cookie(&self, _: &str) -> Option<Cow<'_, [u8]>> {
-        None
     }
 
     fn variable(&self, variable: &Variable) -> Option<Cow<'_, [u8]>> {

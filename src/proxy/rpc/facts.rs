@@ -15,26 +15,10 @@ use super::exchange::Exchange;
 use super::setting::Carrier;
 
 impl<S: Carrier> Facts for Exchange<'_, S> {
-    fn host(&self) -> Option<&[u8]> {
-        None
-    }
-
-    fn method(&self) -> &[u8] {
-        b""
-    }
-
-    fn path(&self) -> &[u8] {
-        b""
-    }
-
     /// Its letters as they are, or else in any case: configurations have lower case only.
     fn field(&self, name: &str) -> Option<&[u8]> {
         let exact = self.header(name);
         exact.or_else(|| self.fields().fields.get(name))
-    }
-
-    fn cookie(&self, _: &str) -> Option<Cow<'_, [u8]>> {
-        None
     }
 
     fn variable(&self, variable: &Variable) -> Option<Cow<'_, [u8]>> {
