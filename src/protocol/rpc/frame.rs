@@ -101,6 +101,7 @@ pub struct Message {
 pub enum Decoded {
     /// A whole frame; what follows it is the next one's.
     Frame(Frame),
-    /// Part of a frame. Nothing can be told before there are so many bytes of it.
+    /// Part of a frame. It is not whole before there are so many bytes of it; what comes may be
+    /// refused before.
     Need(usize),
 }

@@ -8,8 +8,6 @@ use super::{Codec, Decoded, Malformed, Message};
 #[derive(Debug, Default)]
 pub struct Inbox {
     unread: Vec<u8>,
-    /// Fewer bytes than these tell nothing.
-    needed: usize,
 }
 
 impl Inbox {
@@ -26,15 +24,11 @@ impl Inbox {
         each: &mut dyn FnMut(Message),
     ) -> Result<(), Malformed> {
         if self.unread.is_empty() {
-            let (used, needed) = read(codec, most, input, each)?;
+            let used = read(codec, most, input, each)?;
             self.unread.extend_from_slice(&input[used..]);
-            self.needed = needed;
             return Ok(());
         }
         self.unread.extend_from_slice(input);
-        if self.unread.len() < self.needed {
-            return Ok(());
-        }
         if let Decoded::Frame(frame) = codec.decode(&self.unread, most)?
             && frame.length == self.unread.len()
         {
@@ -43,8 +37,7 @@ impl Inbox {
             return Ok(());
         }
         let unread = std::mem::take(&mut self.unread);
-        let (used, needed) = read(codec, most, &unread, each)?;
-        self.needed = needed;
+        let used = read(codec, most, &unread, each)?;
         self.unread = match used {
             0 => unread,
             _ => unread[used..].to_vec(),
@@ -65,18 +58,18 @@ impl Inbox {
     }
 }
 
-/// Hands over the whole frames of `input`; how many bytes those have, and how many the next needs.
+/// Hands over the whole frames of `input`; how many bytes those have.
 fn read(
     codec: &dyn Codec,
     most: usize,
     input: &[u8],
     each: &mut dyn FnMut(Message),
-) -> Result<(usize, usize), Malformed> {
+) -> Result<usize, Malformed> {
     let mut used = 0;
     loop {
         let rest = &input[used..];
         match codec.decode(rest, most)? {
-            Decoded::Need(needed) => return Ok((used, needed)),
+            Decoded::Need(_) => return Ok(used),
             Decoded::Frame(frame) => {
                 let bytes = rest[..frame.length].to_vec();
                 used += frame.length;
@@ -93,6 +86,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::bolt::V1;
+    use crate::protocol::rpc::Flaw;
 
     const MOST: usize = 64;
 
@@ -127,6 +121,14 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.take(&V1, usize::MAX, &head, &mut |_| {}).unwrap();
         assert!(inbox.unread.capacity() < 100);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_at_the_byte_that_tells() {
+        let mut inbox = Inbox::default();
+        inbox.take(&V1, MOST, &[1], &mut |_| {}).unwrap();
+        let refused = inbox.take(&V1, MOST, &[3], &mut |_| {});
+        assert_eq!(refused.unwrap_err().flaw, Flaw::Type);
     }
 
     proptest! {
