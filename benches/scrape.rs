@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use banyan::actor::admin::{Access, Options};
-use banyan::config::StatsMatcher;
+use banyan::actor::admin::{Access, Options, Reach};
+use banyan::config::{Address, StatsMatcher};
 use banyan::telemetry::metrics::Page;
 use banyan::{Plan, Proxy, ProxyHandle};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let home = tempfile::tempdir()?;
     let socket = home.path().join("admin.sock");
     let mut door = Options::new(Access::default());
-    door.listen_privately(socket.clone())?;
+    door.listen(Reach::Private, &Address::Unix(socket.clone()))?;
     let plan = Plan::from_json(&document(clusters, hosts, origin()?).to_string());
     let plan = plan.map_err(|found| found.to_text())?;
     let proxy = Proxy::default().workers(1).admin(door).run(plan).await?;

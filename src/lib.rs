@@ -99,7 +99,7 @@ pub use crate::config::{Change, Configuration, HostAddress, Plan};
 use crate::filter::Registry;
 pub use crate::handle::{Failure, Hosts, ProxyHandle};
 pub use crate::name::{ClusterName, ListenerName};
-use crate::net::Given;
+use crate::net::Legacy;
 use crate::protocol::Codecs;
 use crate::supervise::Exit;
 use crate::telemetry::access_log::AccessLogs;
@@ -128,7 +128,7 @@ pub struct Proxy {
     keeping: Keeping,
     upgrades: Option<Upgrades>,
     inheritance: Option<Inheritance>,
-    given: Vec<Given>,
+    given: Legacy,
     admin: Option<admin::Options>,
 }
 
@@ -155,7 +155,7 @@ impl Default for Proxy {
             keeping: Keeping::default(),
             upgrades: None,
             inheritance: None,
-            given: Vec::new(),
+            given: Legacy::default(),
             admin: None,
         }
     }
@@ -281,7 +281,7 @@ impl Proxy {
     /// Listening sockets that are there already (default: none). A listener that has the address or
     /// the name of one accepts on it instead of a new one; the others are closed.
     #[must_use]
-    pub fn sockets(mut self, given: Vec<Given>) -> Self {
+    pub fn sockets(mut self, given: Legacy) -> Self {
         self.given = given;
         self
     }

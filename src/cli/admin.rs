@@ -15,8 +15,9 @@ use super::logging;
 use super::paths::ControlPaths;
 use super::remote::SOCKET;
 use super::settings::Settings;
-use crate::actor::admin::{Access, Logging, Options, Process, Role};
-use crate::config::{Address, PrometheusSink, Server};
+use crate::actor::admin::{Access, Logging, Options, Process, Reach, Role};
+use crate::config::{Address, Plan};
+use crate::net::{BindError, Legacy};
 use crate::telemetry::access_log::AccessLogs;
 
 /// The largest file of tokens.
@@ -29,13 +30,48 @@ pub(super) fn shown_variables(settings: &Settings) -> BTreeMap<String, String> {
     found.collect()
 }
 
-/// When the configured address is bound.
+/// When an address is bound for which no socket is there yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
     /// At once, or there is no start.
     Now,
     /// As soon as a predecessor lets go of it.
     WhenFree,
+}
+
+/// By what the sockets of the door are found.
+pub(super) struct Places<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) paths: &'a ControlPaths,
+    pub(super) binding: Binding,
+    /// Sockets that are there already.
+    pub(super) given: &'a mut Legacy,
+}
+
+impl Places<'_> {
+    /// Has the door listen at this address, on a socket that is there already if one is for it.
+    fn listen(
+        &mut self,
+        options: &mut Options,
+        reach: Reach,
+        wanted: Address,
+    ) -> Result<Address, BindError> {
+        let name = reach.name();
+        let mut listeners = self.plan.listeners.iter();
+        // A name is a listener's first.
+        let is_free = listeners.all(|listener| listener.name.as_str() != name);
+        let called = is_free.then_some(name);
+        if let Some(found) = options.listen_on_given(reach, &wanted, called, self.given) {
+            return Ok(found);
+        }
+        match (self.binding, reach) {
+            (_, Reach::Private) | (Binding::Now, _) => options.listen(reach, &wanted),
+            (Binding::WhenFree, _) => {
+                options.listen_when_free(reach, wanted.clone());
+                Ok(wanted)
+            }
+        }
+    }
 }
 
 /// Opens the door: on the control socket always, and on the address that is configured.
@@ -46,9 +82,7 @@ pub(super) enum Binding {
 /// the process runs all the same.
 pub(super) fn open(
     settings: &Settings,
-    server: &Server,
-    binding: Binding,
-    paths: &ControlPaths,
+    mut places: Places<'_>,
     around: Around,
     log: &Logger,
 ) -> Result<Options, String> {
@@ -63,24 +97,18 @@ pub(super) fn open(
     };
     let mut options = Options::new(access).process(Arc::new(around));
     // As MOSN makes it; what is wrong with it is said by the socket.
-    let _made = fs::create_dir_all(&paths.sockets);
-    if let Err(error) = options.listen_privately(paths.sockets.join(SOCKET)) {
+    let _made = fs::create_dir_all(&places.paths.sockets);
+    let socket = Address::Unix(places.paths.sockets.join(SOCKET));
+    if let Err(error) = places.listen(&mut options, Reach::Private, socket) {
         warn!(log, "no control socket: {}", error; "tag" => "admin");
     }
-    match &server.admin {
+    match &places.plan.server.admin {
         None => warn!(log, "no admin config, no admin api served"),
         Some(address) => {
             let resolved = resolved(address)?;
-            let place = Address::Tcp(resolved);
-            let bound = match binding {
-                Binding::Now => options
-                    .listen(&place)
-                    .map_err(|error| format!("start service failed: `admin`: {error}, exit"))?,
-                Binding::WhenFree => {
-                    options.listen_when_free(place.clone());
-                    place
-                }
-            };
+            let bound = places
+                .listen(&mut options, Reach::Network, Address::Tcp(resolved))
+                .map_err(|error| format!("start service failed: `admin`: {error}, exit"))?;
             info!(log, "[start service] start service Mosn Admin Server on {}", bound; "tag" => "admin store");
             if !resolved.ip().to_canonical().is_loopback() && settings.admin_remote.is_some() {
                 warn!(log, "everyone who reaches {} may look at the configuration: \
@@ -88,35 +116,15 @@ pub(super) fn open(
             }
         }
     }
-    if let Some(sink) = &server.metrics.prometheus {
-        open_sink(&mut options, sink, binding, log)?;
+    if let Some(sink) = &places.plan.server.metrics.prometheus {
+        // On every address.
+        let wanted = Address::Tcp((Ipv6Addr::UNSPECIFIED, sink.port).into());
+        let bound = places
+            .listen(&mut options, Reach::Scrape, wanted)
+            .map_err(|error| format!("metrics sink: {error}, exit"))?;
+        info!(log, "metrics are at {}{}", bound, sink.endpoint; "tag" => "metrics");
     }
     Ok(options)
-}
-
-/// Opens the port of a metrics sink, on every address.
-///
-/// # Errors
-///
-/// In words, when it cannot be bound.
-fn open_sink(
-    options: &mut Options,
-    sink: &PrometheusSink,
-    binding: Binding,
-    log: &Logger,
-) -> Result<(), String> {
-    let place = Address::Tcp((Ipv6Addr::UNSPECIFIED, sink.port).into());
-    let bound = match binding {
-        Binding::Now => options
-            .listen_for_scrapes(&place)
-            .map_err(|error| format!("metrics sink: {error}, exit"))?,
-        Binding::WhenFree => {
-            options.listen_for_scrapes_when_free(place.clone());
-            place
-        }
-    };
-    info!(log, "metrics are at {}{}", bound, sink.endpoint; "tag" => "metrics");
-    Ok(())
 }
 
 /// `host:port`, where no host is every one.

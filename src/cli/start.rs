@@ -13,7 +13,7 @@ use slog::{Logger, crit, debug, error, info, warn};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::admin::{self, Around, Binding};
+use super::admin::{self, Around, Binding, Places};
 use super::arguments::Start;
 use super::gates::Gates;
 use super::levels::Levels;
@@ -29,7 +29,7 @@ use super::upgrade::CommandLine;
 use super::write_back::{Gate, WriteBack};
 use super::{Exit, limits, logging, memory, print, tree, upgrade};
 use crate::config::{Configuration, Diagnostics, Severity};
-use crate::net::Given;
+use crate::net::Legacy;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::{self, CLOSE_DEADLINE, LogHandle, Output};
 use crate::{Charge, Inheritance, ProxyHandle, Upgrades};
@@ -101,7 +101,7 @@ fn boot(
         configuration,
         source,
         gates,
-        given: Vec::new(),
+        given: Legacy::default(),
     };
     let line = CommandLine::new(super::canonical_arguments(), &begun.source.path);
     let ended = proceed(begun, settings, &paths, line, (&log, &handle, &output));
@@ -188,7 +188,7 @@ struct Begun {
     source: Arc<ConfigurationFile>,
     gates: Gates,
     /// Sockets that the process was started with.
-    given: Vec<Given>,
+    given: Legacy,
 }
 
 impl Begun {
@@ -209,7 +209,7 @@ impl Begun {
 
     /// What the tree is started with.
     fn options(
-        self,
+        mut self,
         settings: &Settings,
         paths: &ControlPaths,
         logs: &Audience<'_>,
@@ -217,7 +217,7 @@ impl Begun {
         inheritance: Option<Inheritance>,
     ) -> Result<(Configuration, tree::Options), String> {
         let log = logs.log;
-        let server = self.configuration.plan().server.clone();
+        let plan = self.configuration.plan().clone();
         let levels = Arc::new(Levels::of(logs.handle.clone(), settings));
         let around = Around {
             gates: self.gates,
@@ -233,14 +233,20 @@ impl Begun {
             Some(_) => Binding::WhenFree,
             None => Binding::Now,
         };
+        let places = Places {
+            plan: &plan,
+            paths,
+            binding,
+            given: &mut self.given,
+        };
         let options = tree::Options {
-            workers: limits::workers(server.workers),
+            workers: limits::workers(plan.server.workers),
             max_connections: limits::connections(settings.max_connections, log),
             drain_time: settings.drain_time,
             pre_drain_wait: settings.pre_drain_wait,
             access: logs.access.clone(),
             log_directory: logs_of_tree.to_owned(),
-            admin: admin::open(settings, &server, binding, paths, around, log)?,
+            admin: admin::open(settings, places, around, log)?,
             source: Arc::new(Followed {
                 file: self.source,
                 levels,

@@ -11,7 +11,7 @@ use super::systemd::Manager;
 use crate::actor::admin;
 use crate::actor::root::{Keeping, Source, Terms};
 use crate::config::{Configuration, Diagnostic};
-use crate::net::Given;
+use crate::net::Legacy;
 use crate::telemetry::access_log::AccessLogs;
 use crate::{ApplyError, Failure, Inheritance, Proxy, ProxyHandle, Upgrades};
 
@@ -25,7 +25,7 @@ pub(super) struct Options {
     pub(super) log_directory: PathBuf,
     pub(super) upgrades: Option<Upgrades>,
     pub(super) inheritance: Option<Inheritance>,
-    pub(super) given: Vec<Given>,
+    pub(super) given: Legacy,
     pub(super) source: Arc<dyn Source>,
     pub(super) keeping: Keeping,
     pub(super) admin: admin::Options,

@@ -1,6 +1,7 @@
 //! Listening sockets that the process was started with.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A listening socket that the process was started with.
@@ -10,8 +11,20 @@ pub struct Given {
     pub name: String,
     /// Whose it is.
     pub keeper: Keeper,
+    /// Its file, if it is a unix socket of an earlier life: the kernel knows that by another path,
+    /// at which it was made.
+    pub file: Option<FileLeft>,
     /// The socket.
     pub socket: OwnedFd,
+}
+
+/// The file of a unix socket that an earlier life of this process has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLeft {
+    /// Where it was.
+    pub path: PathBuf,
+    /// The device and the inode that it had.
+    pub place: (u64, u64),
 }
 
 /// Who has bound a socket that the process was started with.

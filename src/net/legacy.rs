@@ -32,29 +32,38 @@ enum Origin {
 
 impl Set {
     fn is_at(&self, wanted: &Address) -> bool {
-        let listens = self.sockets.first().map(|socket| socket.address());
-        listens.is_some_and(|there| is_same(there, wanted))
+        self.address().is_some_and(|there| is_same(there, wanted))
     }
 
-    fn is_for(&self, name: &ListenerName, wanted: &Address) -> bool {
+    fn is_of(&self, name: &ListenerName, wanted: &Address) -> bool {
         let by_name = match &self.origin {
             Origin::Predecessor(configured) => configured == wanted,
             Origin::Given(Keeper::Starter) => true,
             Origin::Given(Keeper::EarlierLife) => self.has_any_port_of(wanted),
         };
-        self.is_at(wanted) || (by_name && self.name == *name)
+        by_name && self.name == *name
     }
 
     fn has_any_port_of(&self, wanted: &Address) -> bool {
-        let Some(there) = self.sockets.first().map(|socket| socket.address()) else {
-            return false;
-        };
-        match (there, wanted) {
-            (Address::Tcp(there), Address::Tcp(wanted)) => {
+        match (self.address(), wanted) {
+            (Some(Address::Tcp(there)), Address::Tcp(wanted)) => {
                 wanted.port() == 0 && there.ip() == wanted.ip()
             }
             _ => false,
         }
+    }
+
+    /// Whether whoever starts the process calls it so, and it is what listens at such an address.
+    fn is_lent_as(&self, called: &str, wanted: &Address) -> bool {
+        let is_kin = match wanted {
+            Address::Tcp(_) => matches!(self.address(), Some(Address::Tcp(_))),
+            Address::Unix(_) => matches!(self.address(), Some(Address::Unix(_))),
+        };
+        is_kin && self.origin == Origin::Given(Keeper::Starter) && self.name.as_str() == called
+    }
+
+    fn address(&self) -> Option<&Address> {
+        self.sockets.first().map(|socket| socket.address())
     }
 }
 
@@ -64,6 +73,8 @@ impl Set {
 pub struct Legacy {
     /// In the order of the offer; then those that were given.
     sets: Vec<Option<Set>>,
+    /// Where what was claimed listens.
+    claimed: Vec<Address>,
 }
 
 /// What a listener has claimed.
@@ -109,7 +120,14 @@ impl Legacy {
                 silent: silent.collect(),
             }));
         }
-        Ok(Self { sets })
+        let claimed = Vec::new();
+        Ok(Self { sets, claimed })
+    }
+
+    /// Adds what another one has, behind its own.
+    pub fn join(&mut self, other: Self) {
+        self.sets.extend(other.sets);
+        self.claimed.extend(other.claimed);
     }
 
     /// Adds sockets that the process was started with; those that are of no use are closed and
@@ -120,13 +138,9 @@ impl Legacy {
         // Whoever starts the process knows better than its earlier life.
         given.sort_by_key(|one| one.keeper);
         let mut useless = Vec::new();
-        for Given {
-            name,
-            keeper,
-            socket,
-        } in given
-        {
-            match Listening::given(socket, keeper) {
+        for one in given {
+            let (name, keeper) = (one.name.clone(), one.keeper);
+            match Listening::given(one) {
                 Ok(socket) => self.add_given(&name.as_str().into(), keeper, socket),
                 Err(error) => useless.push((name, error)),
             }
@@ -137,8 +151,7 @@ impl Legacy {
     fn add_given(&mut self, name: &ListenerName, keeper: Keeper, socket: Listening) {
         let origin = Origin::Given(keeper);
         let of_one = |set: &&mut Set| {
-            let there = set.sockets.first().map(|socket| socket.address());
-            set.name == *name && set.origin == origin && there == Some(socket.address())
+            set.name == *name && set.origin == origin && set.address() == Some(socket.address())
         };
         match self.sets.iter_mut().flatten().find(of_one) {
             Some(set) => set.sockets.push(Arc::new(socket)),
@@ -153,13 +166,31 @@ impl Legacy {
 
     /// The sockets that listen where a listener is told to; the first that fit, and only once.
     ///
-    /// One that asks for any port gets that of the listener of its name which asked for the same.
-    /// What whoever starts the process calls by the name of a listener is that one's, wherever it
-    /// listens.
+    /// Where none do, one that asks for any port gets that of the listener of its name which asked
+    /// for the same, and what whoever starts the process calls by the name of a listener is that
+    /// one's, wherever it listens.
     pub fn claim(&mut self, name: &ListenerName, wanted: &Address) -> Option<Claimed> {
-        let fits = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.is_for(name, wanted));
+        self.claim_first(|set| set.is_at(wanted))
+            .or_else(|| self.claim_first(|set| set.is_of(name, wanted)))
+    }
+
+    /// As [`claim`](Self::claim), and then also what whoever starts the process calls so, if it is of
+    /// the family that is wanted.
+    pub fn claim_called(
+        &mut self,
+        called: &str,
+        name: &ListenerName,
+        wanted: &Address,
+    ) -> Option<Claimed> {
+        self.claim(name, wanted)
+            .or_else(|| self.claim_first(|set| set.is_lent_as(called, wanted)))
+    }
+
+    fn claim_first(&mut self, fits: impl Fn(&Set) -> bool) -> Option<Claimed> {
+        let fits = |set: &Option<Set>| set.as_ref().is_some_and(&fits);
         let place = self.sets.iter().position(fits)?;
         let set = self.sets[place].take()?;
+        self.claimed.extend(set.address().cloned());
         Some(Claimed {
             place: matches!(set.origin, Origin::Predecessor(_)).then_some(place),
             sockets: set.sockets,
@@ -167,12 +198,13 @@ impl Legacy {
         })
     }
 
-    /// Names and addresses of the sockets that the process was started with and no listener has
-    /// claimed.
+    /// Names and addresses of the sockets that the process was started with and nobody has claimed,
+    /// those excepted that are there twice.
     pub fn unused(&self) -> impl Iterator<Item = (&ListenerName, &Address)> {
         let given = |set: &&Set| matches!(set.origin, Origin::Given(_));
         let sets = self.sets.iter().flatten().filter(given);
-        sets.filter_map(|set| Some((&set.name, set.sockets.first()?.address())))
+        let all = sets.filter_map(|set| Some((&set.name, set.address()?)));
+        all.filter(|(_, address)| !self.claimed.contains(address))
     }
 }
 
@@ -272,6 +304,7 @@ mod tests {
         let one = |socket| Given {
             name: name.to_owned(),
             keeper,
+            file: None,
             socket,
         };
         dup(bound).into_iter().map(one).collect()
@@ -295,8 +328,39 @@ mod tests {
         assert_eq!(count("kept", &tcp("127.0.0.1:9")), None);
         assert_eq!(count("other", kept[0].address()), Some((None, 2)));
         assert_eq!(count("lent", &tcp("127.0.0.1:9")), Some((None, 1)));
+        assert!(
+            legacy
+                .give(given("again", Keeper::EarlierLife, &kept))
+                .is_empty()
+        );
         let unused: Vec<_> = legacy.unused().map(|(name, _)| name.to_string()).collect();
         assert_eq!(unused, ["idle"]);
+    }
+
+    #[test]
+    fn where_it_listens_goes_before_how_it_is_called() {
+        let (one, other) = (bind(&tcp("127.0.0.1:0"), 1), bind(&tcp("127.0.0.1:0"), 1));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let mut legacy = Legacy::default();
+        // As a unit gives them that has two ports and one name.
+        for bound in [&one, &other] {
+            assert!(legacy.give(given("web", Keeper::Starter, bound)).is_empty());
+        }
+
+        let claimed = legacy.claim(&"web".into(), other[0].address()).unwrap();
+        assert_eq!(claimed.sockets[0].address(), other[0].address());
+        let unix = Address::Unix("/run/a.sock".into());
+        assert!(legacy.claim_called("web", &"door".into(), &unix).is_none());
+        let elsewhere = tcp("127.0.0.1:9");
+        assert!(
+            legacy
+                .claim_called("other", &"door".into(), &elsewhere)
+                .is_none()
+        );
+        let claimed = legacy
+            .claim_called("web", &"door".into(), &elsewhere)
+            .unwrap();
+        assert_eq!(claimed.sockets[0].address(), one[0].address());
     }
 
     #[test]
@@ -305,6 +369,7 @@ mod tests {
         let of_udp = Given {
             name: "dns".to_owned(),
             keeper: Keeper::Starter,
+            file: None,
             socket,
         };
         let useless = Legacy::default().give(vec![of_udp]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Keeper;
+use super::{Given, Keeper};
 use crate::config::Address;
 use unix::SocketFile;
 
@@ -101,8 +101,8 @@ impl Listening {
     /// # Errors
     ///
     /// When it is no stream socket that listens at an address, or its file has gone.
-    pub fn given(socket: OwnedFd, keeper: Keeper) -> io::Result<Self> {
-        let socket = Socket::from(socket);
+    pub fn given(given: Given) -> io::Result<Self> {
+        let socket = Socket::from(given.socket);
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
         let local = socket.local_addr()?;
         let path = || {
@@ -116,14 +116,24 @@ impl Listening {
             return Err(invalid("it is no stream socket that listens"));
         }
         socket.set_nonblocking(true)?;
-        let file = match &address {
-            Address::Tcp(_) => {
+        let (address, file) = match (address, given.keeper, given.file) {
+            (Address::Tcp(address), ..) => {
                 socket.set_tcp_nodelay(true)?;
-                None
+                (Address::Tcp(address), None)
             }
             // To hold it would be to remove it in the end, which is its owner's.
-            Address::Unix(_) if keeper == Keeper::Starter => None,
-            Address::Unix(path) => Some(SocketFile::at(path, path)?),
+            (address @ Address::Unix(_), Keeper::Starter, _) => (address, None),
+            (Address::Unix(_), Keeper::EarlierLife, Some(left)) => {
+                let file = SocketFile::at(&left.path, &left.path)?;
+                if file.place() != left.place {
+                    file.set_owned(false);
+                    return Err(invalid("another file is where its own was"));
+                }
+                (Address::Unix(left.path), Some(file))
+            }
+            (Address::Unix(_), Keeper::EarlierLife, None) => {
+                return Err(invalid("where its file is was not kept"));
+            }
         };
         Ok(Self {
             socket,
@@ -267,11 +277,13 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
 mod tests {
     use std::fs;
     use std::net::TcpStream;
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{UnixListener, UnixStream};
 
     use socket2::SockRef;
 
     use super::*;
+    use crate::net::FileLeft;
 
     fn any_port() -> Address {
         Address::Tcp(([127, 0, 0, 1], 0).into())
@@ -368,13 +380,57 @@ mod tests {
     fn the_file_of_a_socket_that_was_lent_stays_its_owner_s() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
+        let given = |bound: UnixListener, keeper, file| {
+            Listening::given(Given {
+                name: "a".to_owned(),
+                keeper,
+                file,
+                socket: bound.into(),
+            })
+        };
+        let left = || {
+            let found = fs::symlink_metadata(&path).unwrap();
+            FileLeft {
+                path: path.clone(),
+                place: (found.dev(), found.ino()),
+            }
+        };
         for (keeper, stays) in [(Keeper::Starter, true), (Keeper::EarlierLife, false)] {
-            let bound = UnixListener::bind(&path).unwrap();
-            let lent = Listening::given(bound.into(), keeper).unwrap();
+            // As its own are: made elsewhere.
+            let made = directory.path().join("made");
+            let bound = UnixListener::bind(if stays { &path } else { &made }).unwrap();
+            if !stays {
+                fs::rename(&made, &path).unwrap();
+            }
+            let lent = given(bound, keeper, Some(left())).unwrap();
+            assert_eq!(*lent.address(), Address::Unix(path.clone()));
             UnixStream::connect(&path).unwrap();
             drop(lent);
             assert_eq!(path.exists(), stays, "{keeper:?}");
             let _ = fs::remove_file(&path);
         }
+    }
+
+    #[test]
+    fn a_unix_socket_whose_file_is_another_s_by_now_is_refused_and_the_file_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let bound = UnixListener::bind(&path).unwrap();
+        let found = fs::symlink_metadata(&path).unwrap();
+        fs::rename(&path, directory.path().join("old")).unwrap();
+        let _another = UnixListener::bind(&path).unwrap();
+
+        let given = Listening::given(Given {
+            name: "a".to_owned(),
+            keeper: Keeper::EarlierLife,
+            file: Some(FileLeft {
+                path: path.clone(),
+                place: (found.dev(), found.ino()),
+            }),
+            socket: bound.into(),
+        });
+
+        given.unwrap_err();
+        UnixStream::connect(&path).unwrap();
     }
 }

@@ -19,7 +19,7 @@ mod stream;
 
 pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
 pub use control::{Control, DirectoryLock, is_anyone_in_charge};
-pub use given::{Given, Keeper, take_descriptors};
+pub use given::{FileLeft, Given, Keeper, take_descriptors};
 pub use handover::{Peer, Received, Talk, TalkError};
 pub use legacy::{Claimed, Legacy, address, place};
 pub use listen::{BindError, Listening, bind, bind_private};

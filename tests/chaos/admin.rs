@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use banyan::actor::admin::{Access, Options};
+use banyan::actor::admin::{Access, Options, Reach};
 use banyan::actor::fault;
 use banyan::config::Address;
 use banyan::{Proxy, ProxyHandle};
@@ -36,11 +36,10 @@ impl Scene {
         let origin = Origin::echoing().await;
         let home = tempfile::tempdir().unwrap();
         let mut options = Options::new(Access::default());
-        options
-            .listen_privately(home.path().join("admin.sock"))
-            .unwrap();
+        let socket = Address::Unix(home.path().join("admin.sock"));
+        options.listen(Reach::Private, &socket).unwrap();
         let any = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let Address::Tcp(door) = options.listen(&any).unwrap() else {
+        let Address::Tcp(door) = options.listen(Reach::Network, &any).unwrap() else {
             panic!("it is bound to TCP");
         };
         let origins = cluster("LB_LEAST_CONNECTION", &[origin.address]);

@@ -27,6 +27,7 @@ mod report;
 mod rpc;
 mod stale;
 mod systemd;
+mod systemd_doors;
 mod upgrade;
 mod upgrade_doors;
 #[cfg(feature = "fault-injection")]

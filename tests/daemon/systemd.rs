@@ -19,32 +19,32 @@ use crate::upgrade::{free_address, home, pid_in, starting};
 
 /// One message: its lines, and the descriptors with it.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     lines: Vec<String>,
-    sockets: Vec<OwnedFd>,
+    pub(crate) sockets: Vec<OwnedFd>,
 }
 
 impl Said {
-    fn has(&self, line: &str) -> bool {
+    pub(crate) fn has(&self, line: &str) -> bool {
         self.lines.iter().any(|said| said == line)
     }
 
-    fn value(&self, key: &str) -> Option<&str> {
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let mut values = self.lines.iter().filter_map(|line| line.strip_prefix(key));
         values.find_map(|rest| rest.strip_prefix('='))
     }
 }
 
 /// A service manager that listens.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
-    path: String,
+    pub(crate) path: String,
     /// What was read over, the latest last.
     heard: VecDeque<Said>,
 }
 
 impl Manager {
-    fn at(home: &Home) -> Self {
+    pub(crate) fn at(home: &Home) -> Self {
         let path = home.path("notify");
         let socket = UnixDatagram::bind(&path).expect("it is ours");
         let path = path.to_string_lossy().into_owned();
@@ -59,7 +59,7 @@ impl Manager {
         }
     }
 
-    fn starts(&self, home: &Home, variables: &[(&str, &str)]) -> Process {
+    pub(crate) fn starts(&self, home: &Home, variables: &[(&str, &str)]) -> Process {
         let mut all = vec![("NOTIFY_SOCKET", &*self.path)];
         all.extend_from_slice(variables);
         starting(home, &all)
@@ -88,7 +88,7 @@ impl Manager {
     }
 
     /// Reads on until a message is such.
-    fn hears(&mut self, what: &str, is_it: impl Fn(&Said) -> bool) -> Said {
+    pub(crate) fn hears(&mut self, what: &str, is_it: impl Fn(&Said) -> bool) -> Said {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.next() {
@@ -105,7 +105,7 @@ impl Manager {
     }
 
     /// Everything that has been said and not been asked for.
-    fn rest(&mut self) -> Vec<Said> {
+    pub(crate) fn rest(&mut self) -> Vec<Said> {
         while let Some(said) = self.next() {
             self.heard.push_back(said);
         }
@@ -259,7 +259,7 @@ fn the_manager_keeps_the_ports_over_a_crash() {
 
 /// Starts the process with these sockets, as a manager does: at most two, by ways on which nothing
 /// that is started meanwhile comes by them.
-fn activated(home: &Home, sockets: &[(&OwnedFd, &str)], notify: &str) -> Process {
+pub(crate) fn activated(home: &Home, sockets: &[(&OwnedFd, &str)], notify: &str) -> Process {
     let daemon = home.command("start --log-output stderr");
     // The shell becomes the process, and so has its number.
     let script = "exec 3<&0 4<&1 0</dev/null 1>&2; export LISTEN_PID=$$; exec \"$@\"";

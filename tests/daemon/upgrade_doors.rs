@@ -15,15 +15,15 @@ use crate::peers::echo;
 use crate::upgrade::{free_address, pid_in, running, starting};
 
 /// Where a process may be asked.
-struct Doors {
-    home: Home,
-    admin: SocketAddr,
-    sink: SocketAddr,
-    socket: PathBuf,
+pub(crate) struct Doors {
+    pub(crate) home: Home,
+    pub(crate) admin: SocketAddr,
+    pub(crate) sink: SocketAddr,
+    pub(crate) socket: PathBuf,
 }
 
 impl Doors {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (admin, sink) = (free_address(), free_address());
         let mut document = configuration(&free_address().to_string(), &echo().to_string());
         let address = json!({ "address": "127.0.0.1", "port_value": admin.port() });

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,13 +11,14 @@ use tokio::task::spawn_blocking;
 use super::options::Options;
 use crate::actor::root;
 use crate::actor::view::{ClusterView, ListenerView};
+use crate::lifecycle::State;
 use crate::telemetry::metrics::{Object, StatsMatcher};
 
 /// What anyone may read without asking.
 #[derive(Clone)]
 pub(in crate::actor) struct Published {
-    /// MOSN's number of the state of the lifecycle.
-    pub(in crate::actor) state: Arc<AtomicU8>,
+    /// Where the process is in its life.
+    pub(in crate::actor) state: watch::Receiver<State>,
     /// Whether the door is this process': a successor's when it is in charge, a predecessor's until it says so.
     pub(in crate::actor) open: watch::Receiver<bool>,
 }
@@ -38,8 +38,9 @@ pub(super) struct Door {
 pub(super) const TURNS: usize = 2;
 
 impl Door {
+    /// MOSN's number of the state of the lifecycle.
     pub(super) fn state(&self) -> u8 {
-        self.published.state.load(Ordering::Relaxed)
+        self.published.state.borrow().number()
     }
 
     pub(super) fn listeners(&self) -> Vec<ListenerView> {

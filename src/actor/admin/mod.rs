@@ -47,15 +47,15 @@ use tokio::time::{sleep, timeout};
 
 use crate::actor::root;
 use crate::actor::supervisor::{self, ChildSpec, Life, StartError, View, run};
+use crate::lifecycle::State;
 use crate::net::Listening;
 use crate::supervise::{Policy, Strategy};
 use access::Peer;
 pub use access::{Access, Role};
 use door::Door;
 pub(super) use door::Published;
-pub(super) use options::DOOR;
-pub use options::Options;
-use options::{Reach, Socket};
+use options::Socket;
+pub use options::{DoorSocket, Options, Reach};
 pub use process::{Logging, Process};
 use wire::Paced;
 
@@ -167,6 +167,11 @@ impl Actor for Admin {
 /// Accepts for as long as the door is this process', each time that it is.
 async fn serve(socket: &Socket, door: Rc<Door>, slots: Rc<Semaphore>) {
     let mut open = door.published.open.clone();
+    if socket.reach == Reach::Scrape {
+        // The configuration says what is scraped: who comes before it runs waits.
+        let mut state = door.published.state.clone();
+        let _ended = state.wait_for(|state| *state != State::Starting).await;
+    }
     // Without a root there is nobody to ask.
     while open.wait_for(|open| *open).await.is_ok() {
         if let Err(error) = accept_here(socket, &door, &slots).await {

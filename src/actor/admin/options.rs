@@ -1,6 +1,6 @@
 //! Where the admin door is, who may open it, and what is behind it beside the proxy.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,10 +11,8 @@ use tokio::time::{sleep, timeout};
 use super::access::Access;
 use super::process::{Process, Unknown};
 use crate::config::Address;
+use crate::name::ListenerName;
 use crate::net::{BindError, Legacy, Listening, bind, bind_private};
-
-/// How the sockets of the door are called where those of listeners are handed over.
-pub(in crate::actor) const DOOR: &str = "admin door";
 
 /// Where the admin door is, who may open it, and what is behind it.
 #[derive(Clone)]
@@ -36,7 +34,8 @@ impl std::fmt::Debug for Options {
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) reach: Reach,
-    address: Address,
+    /// Where it is to listen, by any port perhaps.
+    wanted: Address,
     /// None while somebody else listens there, or after it was let go of.
     bound: ArcSwapOption<Listening>,
     /// Connections that are being served.
@@ -45,7 +44,8 @@ pub(super) struct Socket {
 
 /// Who can reach a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
+    /// Everyone on the network.
     Network,
     /// As the network, and only to scrape metrics.
     Scrape,
@@ -53,12 +53,41 @@ pub(super) enum Reach {
     Private,
 }
 
+impl Reach {
+    /// How whoever starts the process calls a socket for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "admin",
+            Self::Scrape => "metrics",
+            Self::Private => "control",
+        }
+    }
+
+    /// How it is called where listeners are called by their names, of which none is likely to have
+    /// this one: in an offer to a successor, and in the keeping of a service manager.
+    fn among_listeners(self) -> ListenerName {
+        format!("{} door", self.name()).as_str().into()
+    }
+}
+
+/// A socket of the door that listens.
+#[derive(Clone, Debug)]
+pub struct DoorSocket {
+    /// How it is called where listeners are called by their names.
+    pub name: ListenerName,
+    /// Where it is told to listen, by any port perhaps.
+    pub wanted: Address,
+    /// The socket; it stays open for as long as this is kept.
+    pub socket: Arc<Listening>,
+}
+
 impl Socket {
-    fn new(reach: Reach, address: Address, bound: Option<Arc<Listening>>) -> Arc<Self> {
+    fn new(reach: Reach, wanted: Address, bound: Option<Arc<Listening>>) -> Arc<Self> {
         let bound = ArcSwapOption::new(bound);
         Arc::new(Self {
             reach,
-            address,
+            wanted,
             bound,
             served: AtomicUsize::new(0),
         })
@@ -69,7 +98,7 @@ impl Socket {
         if let Some(bound) = self.bound.load_full() {
             return Ok(bound);
         }
-        let bound = match (&self.address, self.reach) {
+        let bound = match (&self.wanted, self.reach) {
             (Address::Unix(path), Reach::Private) => Arc::new(bind_private(path)?),
             (address, _) => {
                 let mut sockets = bind(address, 1)?;
@@ -106,73 +135,72 @@ impl Options {
 
     /// Listens on an address too; says which: port 0 becomes a real one.
     ///
-    /// # Errors
-    ///
-    /// When it cannot be bound.
-    pub fn listen(&mut self, address: &Address) -> Result<Address, BindError> {
-        self.listen_for(Reach::Network, address)
-    }
-
-    /// Listens for those who scrape metrics, and answers nothing else there.
+    /// A unix socket is this user's alone. When another process accepts there, its path is taken over
+    /// as soon as that process does no more.
     ///
     /// # Errors
     ///
-    /// As [`Self::listen`].
-    pub fn listen_for_scrapes(&mut self, address: &Address) -> Result<Address, BindError> {
-        self.listen_for(Reach::Scrape, address)
-    }
-
-    /// As [`Self::listen_for_scrapes`], as soon as nobody else listens there.
-    pub fn listen_for_scrapes_when_free(&mut self, address: Address) {
-        self.sockets.push(Socket::new(Reach::Scrape, address, None));
-    }
-
-    fn listen_for(&mut self, reach: Reach, address: &Address) -> Result<Address, BindError> {
-        let mut sockets = bind(address, 1)?;
-        let socket = sockets.pop().expect("one was asked for");
-        let found = socket.address().clone();
-        self.sockets
-            .push(Socket::new(reach, found.clone(), Some(socket)));
+    /// When it cannot be bound, for another reason.
+    pub fn listen(&mut self, reach: Reach, wanted: &Address) -> Result<Address, BindError> {
+        let socket = Socket::new(reach, wanted.clone(), None);
+        let found = match socket.get() {
+            Ok(bound) => bound.address().clone(),
+            Err(error) if reach == Reach::Private && error.kind() == ErrorKind::AddrInUse => {
+                wanted.clone()
+            }
+            Err(error) => return Err(error),
+        };
+        self.sockets.push(socket);
         Ok(found)
     }
 
     /// Listens on an address too, as soon as nobody else does.
-    pub fn listen_when_free(&mut self, address: Address) {
-        self.sockets
-            .push(Socket::new(Reach::Network, address, None));
+    pub fn listen_when_free(&mut self, reach: Reach, wanted: Address) {
+        self.sockets.push(Socket::new(reach, wanted, None));
     }
 
-    /// Listens on a unix socket too, which this user alone can open.
-    ///
-    /// When another process accepts there, the path is taken over as soon as it does no more.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be bound for another reason.
-    pub fn listen_privately(&mut self, path: PathBuf) -> Result<(), BindError> {
-        let socket = Socket::new(Reach::Private, Address::Unix(path), None);
-        match socket.get() {
-            Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => return Err(error),
-            Ok(_) | Err(_) => {}
-        }
-        self.sockets.push(socket);
-        Ok(())
+    /// Listens on a socket that is there already: the one at this address, else the one that was
+    /// this door's, or is `called` so by whoever starts the process. Says where it is; `None` when
+    /// there is none.
+    pub fn listen_on_given(
+        &mut self,
+        reach: Reach,
+        wanted: &Address,
+        called: Option<&str>,
+        given: &mut Legacy,
+    ) -> Option<Address> {
+        let name = reach.among_listeners();
+        let claimed = match called {
+            Some(called) => given.claim_called(called, &name, wanted),
+            None => given.claim(&name, wanted),
+        };
+        let socket = claimed?.sockets.pop()?;
+        let found = socket.address().clone();
+        self.sockets
+            .push(Socket::new(reach, wanted.clone(), Some(socket)));
+        Some(found)
     }
 
     pub(super) fn sockets(&self) -> &[Arc<Socket>] {
         &self.sockets
     }
 
-    /// The sockets that listen, to be handed over.
-    pub(in crate::actor) fn bound(&self) -> Vec<Arc<Listening>> {
-        let sockets = self.sockets.iter();
-        sockets.filter_map(|one| one.bound.load_full()).collect()
+    /// The sockets that listen, to be handed over or kept.
+    pub(in crate::actor) fn bound(&self) -> Vec<DoorSocket> {
+        let door_socket = |one: &Arc<Socket>| {
+            Some(DoorSocket {
+                name: one.reach.among_listeners(),
+                wanted: one.wanted.clone(),
+                socket: one.bound.load_full()?,
+            })
+        };
+        self.sockets.iter().filter_map(door_socket).collect()
     }
 
     /// Takes those of a predecessor that listen where this door is to.
     pub(in crate::actor) fn adopt(&self, legacy: &mut Legacy) {
         for socket in self.sockets.iter().filter(|one| one.bound.load().is_none()) {
-            let claimed = legacy.claim(&DOOR.into(), &socket.address);
+            let claimed = legacy.claim(&socket.reach.among_listeners(), &socket.wanted);
             socket
                 .bound
                 .store(claimed.and_then(|mut claimed| claimed.sockets.pop()));
@@ -181,12 +209,12 @@ impl Options {
 
     /// Makes the files of sockets that were a predecessor's this process' own.
     pub(in crate::actor) fn own(&self) {
-        self.bound().iter().for_each(|socket| socket.own());
+        self.bound().iter().for_each(|one| one.socket.own());
     }
 
     /// Leaves the sockets to a successor, which has them too.
     pub(in crate::actor) fn leave(&self) {
-        self.bound().iter().for_each(|socket| socket.disown());
+        self.bound().iter().for_each(|one| one.socket.disown());
         self.sockets.iter().for_each(|socket| socket.release());
     }
 

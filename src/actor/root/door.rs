@@ -1,7 +1,5 @@
 //! The admin door in the house: how it starts, and whether it is this process'.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::house::House;
@@ -21,7 +19,7 @@ impl House {
     pub(super) fn admin(&self, root: root::Handle) -> Option<ChildSpec> {
         let options = self.options.admin.clone()?;
         let published = Published {
-            state: Arc::clone(&self.state_number),
+            state: self.state_seen.subscribe(),
             open: self.admin_open.subscribe(),
         };
         let log = self.options.log.clone();
@@ -56,7 +54,6 @@ impl House {
     /// take over, and a successor's from then on: were it both processes', counts would seem to fall.
     /// Who connects in between waits in the queue, which is the same.
     pub(super) fn publish_state(&self, state: State) {
-        self.state_number.store(state.number(), Ordering::Relaxed);
         self.state_seen.send_replace(state);
         match state {
             State::Committing { .. } | State::Leaving { .. } => self.admin_open.send_replace(false),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,7 +33,7 @@ use crate::actor::workers::{self, Doors};
 use crate::config::{self, Change, Plan, diff};
 use crate::lifecycle::State;
 use crate::name::ListenerName;
-use crate::net::Given;
+use crate::net::Legacy;
 use crate::proxy::http::Fitting;
 use crate::supervise::{Restart, Shutdown};
 
@@ -49,9 +49,7 @@ pub(super) struct House {
     /// How many more changes may wait.
     pub(super) queue: Semaphore,
     pub(super) state: Rc<Cell<State>>,
-    /// Its number, published.
-    pub(super) state_number: Arc<AtomicU8>,
-    /// The state itself, for the doors.
+    /// The same, for the doors.
     pub(super) state_seen: watch::Sender<State>,
     /// Whether the admin door is this process', published.
     pub(super) admin_open: watch::Sender<bool>,
@@ -88,7 +86,7 @@ impl House {
     pub(super) fn new(
         options: Options,
         inheritance: Option<Inheritance>,
-        given: Vec<Given>,
+        given: Legacy,
     ) -> Result<Self, std::io::Error> {
         let state = Rc::new(Cell::new(State::Starting));
         let succession = Succession::new(&options, &state, inheritance, given)?;
@@ -115,7 +113,6 @@ impl House {
             ledger: RefCell::new(Ledger::new(options.keeping.base)),
             queue: Semaphore::new(QUEUE),
             state,
-            state_number: Arc::new(AtomicU8::new(State::Starting.number())),
             state_seen: watch::Sender::new(State::Starting),
             admin_open: watch::Sender::new(!succession.is_successor()),
             left: watch::Sender::new(None),

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::ApplyError;
 use super::house::House;
 use crate::actor::accounts::Accounts;
-use crate::actor::admin::DOOR;
+use crate::actor::admin::DoorSocket;
 use crate::actor::clusters;
 use crate::actor::findings::Findings;
 use crate::actor::listeners::Post;
 use crate::actor::upgrade::{Desk, Estate, Holdings};
 use crate::actor::worker::Orders;
-use crate::net::{Legacy, Listening, place};
+use crate::net::{Legacy, place};
 use crate::protocol::handover::{ListenerOffer, Shown, Statement};
 use crate::upstream::Neighbours;
 
@@ -150,13 +150,13 @@ pub(super) fn opened(estate: Estate) -> Result<Opened, std::io::Error> {
 }
 
 /// A socket of the admin door, which is behind all listeners, so that none is taken for it.
-pub(super) fn door(socket: &Listening) -> ListenerOffer {
+pub(super) fn door(one: &DoorSocket) -> ListenerOffer {
     ListenerOffer {
-        name: DOOR.to_owned(),
-        configured: place(socket.address()),
-        place: place(socket.address()),
+        name: one.name.to_string(),
+        configured: place(&one.wanted),
+        place: place(one.socket.address()),
         sockets: 1,
-        file: socket.file(),
+        file: one.socket.file(),
         silent: Vec::new(),
     }
 }

@@ -43,7 +43,7 @@ use crate::config::HostAddress;
 use crate::filter::Registry;
 use crate::lifecycle::{self, Effect, Event, State};
 use crate::name::ClusterName;
-use crate::net::Given;
+use crate::net::Legacy;
 use crate::protocol::Codecs;
 use crate::supervise::{Exit, Policy, Strategy};
 use crate::telemetry::access_log::AccessLogs;
@@ -107,7 +107,7 @@ pub struct Options {
 pub fn start(
     options: Options,
     inheritance: Option<Inheritance>,
-    given: Vec<Given>,
+    given: Legacy,
 ) -> Result<(Handle, Life), ApplyError> {
     let house = House::new(options, inheritance, given).map_err(|error| ApplyError::Step {
         step: "upgrade",

@@ -17,7 +17,7 @@ use crate::actor::supervisor::ChildSpec;
 use crate::actor::upgrade::{self, Command, Desk, Inheritance, Told};
 use crate::lifecycle::Event;
 use crate::lifecycle::{Effect, State, Times, Word};
-use crate::net::{Given, Legacy};
+use crate::net::Legacy;
 use crate::protocol::handover::{Offer, Shown, Statement, VersionOffer};
 
 /// How long the successor may take to say that it has taken over.
@@ -68,7 +68,7 @@ impl Succession {
         options: &Options,
         state: &Rc<Cell<State>>,
         inheritance: Option<Inheritance>,
-        given: Vec<Given>,
+        given: Legacy,
     ) -> Result<Self, std::io::Error> {
         let is_successor = inheritance.is_some();
         let (desk, told, offer) = match options.upgrades.clone() {
@@ -84,9 +84,7 @@ impl Succession {
             Some(estate) => opened(estate)?,
             None => Default::default(),
         };
-        for (name, error) in legacy.give(given) {
-            slog::warn!(options.log, "the socket `{name}` that was given is closed: {error}"; "tag" => "listener");
-        }
+        legacy.join(given);
         if let Some(admin) = &options.admin {
             admin.adopt(&mut legacy);
         }
@@ -151,7 +149,7 @@ impl House {
         // What nobody has claimed is the predecessor's to drain, or of no use.
         let unclaimed = self.succession.inherited.replace(Legacy::default());
         for (name, address) in unclaimed.unused() {
-            slog::warn!(self.options.log, "the socket `{name}` at {address} that was given is closed: no listener is there"; "tag" => "listener");
+            slog::warn!(self.options.log, "the socket `{name}` at {address} that was given is closed: nothing is to listen there"; "tag" => "listener");
         }
         let shown = self.succession.shown.take();
         self.inherit(&shown).await;
@@ -278,9 +276,9 @@ impl House {
         let mut listeners: Vec<_> = posts.iter().map(listener).collect();
         let mut sockets: Vec<_> = posts.iter().flat_map(|post| post.sockets()).collect();
         let doors = self.options.admin.iter().flat_map(|admin| admin.bound());
-        for socket in doors {
-            listeners.push(door(&socket));
-            sockets.push(socket);
+        for one in doors {
+            listeners.push(door(&one));
+            sockets.push(one.socket);
         }
         self.succession.offered.replace(posts);
         self.succession.adopted.take();

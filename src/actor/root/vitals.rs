@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::house::House;
 use super::{ApplyError, Handle, Root};
+use crate::actor::admin;
 use crate::actor::listeners::Window;
 use crate::lifecycle::State;
 use crate::name::ListenerName;
@@ -21,6 +22,7 @@ pub struct Vitals {
     admission: Arc<Semaphore>,
     max_connections: usize,
     board: Window,
+    admin: Option<admin::Options>,
 }
 
 impl std::fmt::Debug for Vitals {
@@ -65,6 +67,19 @@ impl Vitals {
         });
         bound.filter(|bound| !bound.sockets.is_empty()).collect()
     }
+
+    /// The sockets of the admin door, as those of listeners.
+    #[must_use]
+    pub fn doors(&self) -> Vec<Bound> {
+        let doors = self.admin.iter().flat_map(admin::Options::bound);
+        let bound = doors.map(|one| Bound {
+            name: one.name,
+            // Once let go of, it is bound no more.
+            generation: 1,
+            sockets: vec![one.socket],
+        });
+        bound.collect()
+    }
 }
 
 impl House {
@@ -74,6 +89,7 @@ impl House {
             admission: Arc::clone(&self.admission),
             max_connections: self.options.max_connections,
             board: self.board.window(),
+            admin: self.options.admin.clone(),
         }
     }
 }

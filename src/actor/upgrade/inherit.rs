@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::name::ListenerName;
 use crate::net::{Control, Talk, TalkError, is_anyone_in_charge};
-use crate::protocol::handover::{Message, Offer, Shown, Statement};
+use crate::protocol::handover::{ListenerOffer, Message, Offer, Shown, Statement};
 
 /// How long the predecessor's kernel queue may be full.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
@@ -37,11 +36,10 @@ impl Inheritance {
         self.sockets.len()
     }
 
-    /// The names of the listeners whose sockets it hands over.
+    /// The listeners whose sockets it hands over.
     #[must_use]
-    pub fn listeners(&self) -> Vec<ListenerName> {
-        let listeners = self.offer.listeners.iter();
-        listeners.map(|one| one.name.as_str().into()).collect()
+    pub fn listeners(&self) -> &[ListenerOffer] {
+        &self.offer.listeners
     }
 
     /// Tells the predecessor that there will be no successor. It goes on.

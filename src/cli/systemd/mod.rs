@@ -23,8 +23,8 @@ use self::notifier::{Message, Notifier};
 use self::store::Store;
 use self::words::{Order, Phase, Seen, Word};
 use crate::lifecycle::State;
-use crate::name::ListenerName;
-use crate::net::{Given, Keeper, take_descriptors};
+use crate::net::{Given, Keeper, Legacy, take_descriptors};
+use crate::protocol::handover::{ListenerOffer, Place};
 use crate::{Charge, ProxyHandle};
 
 /// Variables by which a process is told that it is the one that the manager has started. A
@@ -50,12 +50,8 @@ pub(super) struct Manager {
 
 impl Manager {
     /// The manager, and the sockets that it has given.
-    pub(super) fn meet(log: &Logger) -> (Self, Vec<Given>) {
-        let given = sockets(log);
-        let kept = given
-            .iter()
-            .filter(|given| given.keeper == Keeper::EarlierLife)
-            .map(|given| given.name.as_str().into());
+    pub(super) fn meet(log: &Logger) -> (Self, Legacy) {
+        let (given, kept) = sockets(log);
         let notifier = std::env::var_os("NOTIFY_SOCKET").map(|_| Notifier::start(log.clone()));
         let mut store = Store::default();
         store.has_of_earlier(kept);
@@ -69,12 +65,23 @@ impl Manager {
             refused: RefCell::default(),
             order: Cell::new(Order::First),
         };
-        (manager, given)
+        let mut legacy = Legacy::default();
+        for (name, error) in legacy.give(given) {
+            warn!(log, "the socket `{name}` that was given is closed: {error}"; "tag" => "listener");
+        }
+        (manager, legacy)
     }
 
     /// This process takes over from one that had these listeners.
-    pub(super) fn succeeds(&self, listeners: impl IntoIterator<Item = ListenerName>) {
-        self.store.borrow_mut().has_of_earlier(listeners);
+    pub(super) fn succeeds(&self, listeners: &[ListenerOffer]) {
+        let names = listeners.iter().filter_map(|one| {
+            let file = match &one.place {
+                Place::Unix(path) => one.file.map(|place| (path.as_path(), place)),
+                Place::Tcp(_) => None,
+            };
+            store::stored(&one.name, file)
+        });
+        self.store.borrow_mut().has_of_earlier(names);
         self.order.set(Order::Later);
     }
 
@@ -129,7 +136,7 @@ impl Manager {
             notifier.tell(Message::Words(words));
         }
         let wanted = match phase {
-            Phase::Serving | Phase::Upgrading => Some(bound),
+            Phase::Serving | Phase::Upgrading => Some([bound, vitals.doors()].concat()),
             // Who connects to what is closed is to be refused, not kept waiting.
             Phase::Lingering { .. } | Phase::Draining | Phase::Stopping => Some(Vec::new()),
             Phase::Elsewhere => None,
@@ -190,8 +197,9 @@ impl Manager {
     }
 }
 
-/// The sockets that the manager has given, those of other processes excepted.
-fn sockets(log: &Logger) -> Vec<Given> {
+/// The sockets that the manager has given, those of other processes excepted, and by which names it
+/// has kept some of them.
+fn sockets(log: &Logger) -> (Vec<Given>, Vec<String>) {
     let named = || {
         let mut named: Vec<(RawFd, String)> = sd_notify::listen_fds_with_names()?.collect();
         named.sort_unstable();
@@ -205,21 +213,26 @@ fn sockets(log: &Logger) -> Vec<Given> {
         Vec::new()
     });
     let Some((first, _)) = named.first() else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
     let last = first + RawFd::try_from(named.len()).unwrap_or_default();
     let descriptors: Range<RawFd> = *first..last;
     let descriptors = take_descriptors(descriptors);
-    let given = |(socket, (_, name)): (_, (RawFd, String))| {
-        let (name, keeper) = match store::listener_of(&name) {
-            Some(listener) => (listener, Keeper::EarlierLife),
-            None => (name, Keeper::Starter),
+    let (mut given, mut kept) = (Vec::new(), Vec::new());
+    for (socket, (_, called)) in descriptors.into_iter().zip(named) {
+        let earlier = store::listener_of(&called);
+        let keeper = match &earlier {
+            Some(_) => Keeper::EarlierLife,
+            None => Keeper::Starter,
         };
-        Given {
+        kept.extend(earlier.is_some().then(|| called.clone()));
+        let (name, file) = earlier.unwrap_or((called, None));
+        given.push(Given {
             name,
             keeper,
+            file,
             socket,
-        }
-    };
-    descriptors.into_iter().zip(named).map(given).collect()
+        });
+    }
+    (given, kept)
 }
