@@ -264,6 +264,12 @@ pub struct Stop {
     /// Whose process to stop.
     #[command(flatten)]
     pub config: Config,
+    /// The pid file that `start` was told
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<String>,
+    /// The directory of the control sockets that `start` was told
+    #[arg(long, value_name = "DIR")]
+    pub control_dir: Option<String>,
 }
 
 /// `upgrade`

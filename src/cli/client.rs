@@ -19,9 +19,20 @@ pub(super) struct Answer {
 
 /// Sends one request and reads its answer to the end.
 pub(super) fn ask(socket: &Path, method: &str, target: &str, body: &[u8]) -> io::Result<Answer> {
+    ask_within(PATIENCE, socket, method, target, body)
+}
+
+/// The same, where the process may take so long for each part of its answer.
+pub(super) fn ask_within(
+    patience: Duration,
+    socket: &Path,
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let head = format!(
         "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()

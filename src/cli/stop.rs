@@ -1,18 +1,24 @@
 //! The command `stop`: ends the process that a pid file names, as `mosn stop` does.
 
+use std::io;
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use slog::{Logger, error, info, o};
 
 use super::arguments::{SettingsFlags, Stop};
 use super::paths::ControlPaths;
+use super::remote::SOCKET;
 use super::start::absolute;
-use super::{Exit, logging, pid_file, print, settings};
+use super::{Exit, client, logging, pid_file, print, settings};
 use crate::config;
 use crate::telemetry::log::CLOSE_DEADLINE;
+
+/// How long a process may take to say who it is.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the process is gone.
 const POLL: Duration = Duration::from_millis(100);
@@ -30,6 +36,8 @@ const POLLS: u32 = 100;
 pub fn stop(arguments: &Stop) -> Exit {
     let flags = SettingsFlags {
         file: std::env::var_os("BANYAN_SETTINGS").map(Into::into),
+        control_dir: arguments.control_dir.clone(),
+        pid_file: arguments.pid_file.clone(),
         ..SettingsFlags::default()
     };
     let settings = match settings::load(&flags, std::env::vars_os()) {
@@ -48,12 +56,51 @@ pub fn stop(arguments: &Stop) -> Exit {
         Err(error) => return print::refuse(&error, Exit::Failed),
     };
     let log = log.new(o!("tag" => "mosn stop"));
-    match pid_file::read(&paths.pid) {
+    match named(&paths, &log) {
         Ok(pid) => interrupt(pid, &log),
         Err(error) => error!(log, "fail to get pid: {}", error),
     }
     let _flushed = handle.close(CLOSE_DEADLINE);
     Exit::Normal
+}
+
+/// The process that the asked pid file names; where that is none that runs, the one that the default
+/// file names, which `start` writes when it cannot write the asked one.
+///
+/// # Errors
+///
+/// What is wrong with the asked file.
+fn named(paths: &ControlPaths, log: &Logger) -> io::Result<Pid> {
+    let asked = pid_file::read(&paths.pid);
+    if paths.pid == paths.default_pid || asked.as_ref().is_ok_and(|pid| runs(*pid)) {
+        return asked;
+    }
+    // It may be that of another configuration, whose process is not to be stopped.
+    let other = pid_file::read(&paths.default_pid).ok();
+    match other.filter(|pid| runs(*pid) && answers(*pid, paths)) {
+        Some(pid) => {
+            let default = paths.default_pid.display();
+            info!(
+                log,
+                "pid file {} names no process that runs; it is {default} instead",
+                paths.pid.display()
+            );
+            Ok(pid)
+        }
+        None => asked,
+    }
+}
+
+fn runs(pid: Pid) -> bool {
+    // Another user's runs too.
+    !matches!(kill(pid, None), Err(Errno::ESRCH))
+}
+
+/// Whether it is this process that answers at the control socket.
+fn answers(pid: Pid, paths: &ControlPaths) -> bool {
+    let socket = paths.sockets.join(SOCKET);
+    let states = client::ask_within(ANSWERS_WITHIN, &socket, "GET", "/api/v1/states", b"");
+    states.is_ok_and(|answer| answer.body.starts_with(&format!("pid={pid}&")))
 }
 
 fn interrupt(pid: Pid, log: &Logger) {

@@ -3,8 +3,9 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
-use crate::home::Home;
+use crate::home::{Home, configuration};
 
 #[test]
 fn every_stop_signal_ends_in_zero_without_a_pid_file() {
@@ -66,6 +67,49 @@ fn stop_ends_the_process_of_its_configuration() {
     let again = home.command("stop").output().expect("it runs");
     assert_eq!(again.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&again.stderr).contains("[mosn stop] fail to get pid: "));
+}
+
+#[test]
+fn stop_finds_the_pid_file_where_start_has_put_it() {
+    let home = Home::of(&with_pid_file("/proc/none/mosn.pid"));
+    let mut process = home.started();
+    assert!(home.path("logs/mosn.pid").exists());
+
+    let waiting = home.command("stop").spawn().expect("it starts");
+    assert_eq!(process.code(), Some(0));
+
+    let output = waiting.wait_with_output().expect("it is our child");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("/logs/mosn.pid instead"), "{told}");
+    let stopped = format!("stopped mosn process({}) successfully.", process.id());
+    assert!(told.contains(&stopped), "{told}");
+}
+
+#[test]
+fn stop_leaves_the_process_of_another_configuration_alone() {
+    let home = Home::new();
+    let mut process = home.started();
+    // Its own process does not run, and would have a pid file and a control directory of its own.
+    let of_other = with_pid_file(&home.path("other.pid").to_string_lossy());
+    fs::write(home.path("conf/mosn.json"), of_other.to_string()).expect("it is ours");
+    let flags = format!("stop --control-dir {}", home.path("other").display());
+
+    let output = home.command(&flags).output().expect("it runs");
+
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("[mosn stop] fail to get pid: "), "{told}");
+    assert!(!process.has_ended());
+    let pid_file = home.path("logs/mosn.pid");
+    let flags = format!("stop --pid-file {}", pid_file.display());
+    let waiting = home.command(&flags).spawn().expect("it starts");
+    assert_eq!(process.code(), Some(0));
+    waiting.wait_with_output().expect("it is our child");
+}
+
+fn with_pid_file(path: &str) -> Value {
+    let mut document = configuration("127.0.0.1:0", "127.0.0.1:9");
+    document["pid"] = path.into();
+    document
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Moves {
             tokio::select! {
                 received = self.talk.receive() => {
                     let received = received.map_err(|error| error.to_string())?;
-                    self.hear(received.message).await?;
+                    self.hear(received.message, &desk.log).await?;
                 }
                 offered = self.offers.recv(), if self.window.has_room() => match offered {
                     Some(offered) => self.offer(offered).await?,
@@ -169,7 +169,7 @@ impl Moves {
         self.say(&connection, &payload, &sockets).await
     }
 
-    async fn hear(&mut self, message: Message) -> Result<(), String> {
+    async fn hear(&mut self, message: Message, log: &slog::Logger) -> Result<(), String> {
         match message {
             Message::Held { id } => {
                 // One that is held twice is released once.
@@ -184,7 +184,9 @@ impl Moves {
             Message::NotHeld { id, reason } => {
                 if let Some((class, answer)) = self.window.answered(id) {
                     let _ = answer.send(Verdict::Stays);
-                    self.tally.stayed(class, reason);
+                    if let Some(reason) = self.tally.stayed(class, reason) {
+                        slog::info!(log, "[reconfigure] connections stay since {reason}"; "tag" => "server");
+                    }
                 }
             }
             // A word that comes twice says nothing new.
@@ -227,17 +229,20 @@ impl Tally {
         }
     }
 
-    fn stayed(&mut self, class: Class, reason: String) {
+    /// Counts one; the reason if it is the first with that.
+    fn stayed(&mut self, class: Class, reason: String) -> Option<String> {
         if class == Class::Idle {
             self.closed += 1;
-            return;
+            return None;
         }
         let is_known = self.stayed.contains_key(&reason);
         let reason = match is_known || self.stayed.len() < REASONS {
             true => reason,
             false => "other reasons".to_owned(),
         };
-        *self.stayed.entry(reason).or_default() += 1;
+        let count = self.stayed.entry(reason.clone()).or_default();
+        *count += 1;
+        (*count == 1).then_some(reason)
     }
 }
 
@@ -276,18 +281,20 @@ mod tests {
             "moved 3 connections (2 between requests, 1 relays), 0 stayed"
         );
         let mut stays = |reason: &str| tally.stayed(Class::Framed, reason.to_owned());
-        stays("its host is not there");
-        stays("its host is not there");
-        stays("the connection limit is reached");
+        assert!(stays("its host is not there").is_some());
+        assert!(stays("its host is not there").is_none());
+        assert!(stays("the connection limit is reached").is_some());
         assert!(tally.to_string().ends_with(
             "3 stayed: 2 since its host is not there, 1 since the connection limit is reached"
         ));
 
         tally.moved(Class::Idle);
-        tally.stayed(Class::Idle, "its host is not there".to_owned());
+        let idle = tally.stayed(Class::Idle, "its host is not there".to_owned());
+        assert_eq!(idle, None);
         let idle = "; of idle ones to hosts 1 moved, 1 closed";
         assert!(tally.to_string().ends_with(idle));
-        (0..100).for_each(|number| tally.stayed(Class::Pair, number.to_string()));
+        let said = (0..100).filter_map(|number| tally.stayed(Class::Pair, number.to_string()));
+        assert_eq!(said.count(), REASONS - 2 + 1);
 
         assert_eq!(tally.stayed.len(), REASONS + 1);
         assert_eq!(tally.stayed.values().sum::<u64>(), 103);
