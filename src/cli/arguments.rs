@@ -27,7 +27,7 @@ pub enum Command {
     /// Start the proxy in the foreground
     Start(Box<Start>),
     /// Stop a running proxy at once, by the pid file that its configuration leads to
-    Stop(Stop),
+    Stop(super::stop::Stop),
     /// Make the running process read its configuration again, and say what changes
     Reload(Reload),
     /// Say what runs: listeners, clusters and their hosts
@@ -256,20 +256,6 @@ pub(super) fn go_bool(text: &str) -> Result<bool, String> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("neither true nor false".to_owned()),
     }
-}
-
-/// `stop`
-#[derive(Args, Debug)]
-pub struct Stop {
-    /// Whose process to stop.
-    #[command(flatten)]
-    pub config: Config,
-    /// The pid file that `start` was told
-    #[arg(long, value_name = "FILE")]
-    pub pid_file: Option<String>,
-    /// The directory of the control sockets that `start` was told
-    #[arg(long, value_name = "DIR")]
-    pub control_dir: Option<String>,
 }
 
 /// `upgrade`

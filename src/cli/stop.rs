@@ -4,12 +4,13 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
+use clap::Args;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use slog::{Logger, error, info, o};
 
-use super::arguments::{SettingsFlags, Stop};
+use super::arguments::{Config, SettingsFlags};
 use super::paths::ControlPaths;
 use super::remote::SOCKET;
 use super::start::absolute;
@@ -28,6 +29,20 @@ const POLLS_A_LINE: u32 = 10;
 
 /// After how many looks the process is left to itself: 10 s.
 const POLLS: u32 = 100;
+
+/// `stop`
+#[derive(Args, Debug)]
+pub struct Stop {
+    /// Whose process to stop.
+    #[command(flatten)]
+    pub config: Config,
+    /// The pid file that `start` was told
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<String>,
+    /// The directory of the control sockets that `start` was told
+    #[arg(long, value_name = "DIR")]
+    pub control_dir: Option<String>,
+}
 
 /// Interrupts the process and waits for its end, for ten seconds at most.
 ///
