@@ -34,21 +34,18 @@ impl Actor for Connections {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(TICK, |this, _| {
-            this.admitted.sweep();
-            // Who was called and had gone on meanwhile has left its place to nobody.
-            this.admitted.call_some();
-        });
+        ctx.run_interval(TICK, |this, _| this.admitted.sweep());
         let admitted = Rc::clone(&self.admitted);
         let calls = async move {
             loop {
                 admitted.setting.moving.news().await;
-                admitted.call_some();
+                admitted.call().await;
             }
         };
         ctx.spawn(calls.into_actor(self));
     }
 }
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;

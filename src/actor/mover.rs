@@ -160,12 +160,15 @@ impl Moving {
         self.queue.take()
     }
 
-    /// Those that may be called now.
-    pub(super) fn next(&self) -> Vec<Next> {
-        let room = AT_ONCE.saturating_sub(self.under_way.get());
+    /// How many may be called now.
+    pub(super) fn room(&self) -> usize {
+        AT_ONCE.saturating_sub(self.under_way.get())
+    }
+
+    /// Who is to be called next.
+    pub(super) fn next(&self) -> Option<Next> {
         let mut queue = self.queue.borrow_mut();
-        let some = room.min(queue.len());
-        let next = queue.drain(..some).collect();
+        let next = queue.pop_front();
         if queue.is_empty() {
             self.called.notify_waiters();
         }

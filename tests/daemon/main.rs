@@ -16,6 +16,7 @@ mod load;
 mod logs;
 mod moves;
 mod moves_auto;
+mod moves_crowd;
 #[cfg(feature = "fault-injection")]
 mod moves_faults;
 mod moves_idle;

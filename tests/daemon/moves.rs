@@ -18,7 +18,7 @@ use crate::upgrade::starting;
 use crate::upgrade::{free_address, running};
 
 /// A head, up to its empty line, without that.
-fn head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
+pub(crate) fn head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();

@@ -162,21 +162,47 @@ impl Admitted {
         }
     }
 
-    /// Calls some of those that are to move from their rest.
-    pub(super) fn call_some(&self) {
-        for next in self.setting.moving.next() {
-            match next {
-                Next::Parked(place) => {
-                    let generation = self.post().generation;
-                    let parked = self.setting.parking.leave_one(place, generation);
-                    parked.into_iter().for_each(|one| self.resume(one));
-                }
-                Next::Running(key) => {
-                    if let Some(watch) = self.watches.borrow().get(&key) {
-                        watch.progress.quiet.set(watch.quiet);
-                        watch.progress.flow.bell.ring_to_move();
-                    }
-                }
+    /// Calls those that are to move from their rest, some at a time, until as many are on their way
+    /// as may be, or all were called.
+    ///
+    /// Who has moved by itself, as everybody does whose request ends, is called in vain and takes
+    /// nobody's place; who has a request under way takes none either, since it does not go.
+    pub(super) async fn call(&self) {
+        while self.call_some() {
+            // Whoever goes is on its way when this goes on: it was woken before.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether more may be called, once those have set out that were called now.
+    fn call_some(&self) -> bool {
+        let moving = &self.setting.moving;
+        let mut room = moving.room();
+        while room > 0 {
+            let Some(next) = moving.next() else {
+                return false;
+            };
+            room -= usize::from(self.call_one(next));
+        }
+        moving.room() > 0
+    }
+
+    /// Whether it is there.
+    fn call_one(&self, next: Next) -> bool {
+        match next {
+            Next::Parked(place) => {
+                let generation = self.post().generation;
+                let parked = self.setting.parking.leave_one(place, generation);
+                parked.map(|one| self.resume(one)).is_some()
+            }
+            Next::Running(key) => {
+                let watches = self.watches.borrow();
+                let running = watches.get(&key);
+                let ring = |watch: &Watch| {
+                    watch.progress.quiet.set(watch.quiet);
+                    watch.progress.flow.bell.ring_to_move();
+                };
+                running.map(ring).is_some()
             }
         }
     }
