@@ -35,7 +35,7 @@ mod window;
 
 use std::time::{Duration, Instant};
 
-pub use window::Window;
+pub use window::{Custody, Heir, Window};
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

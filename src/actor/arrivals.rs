@@ -118,15 +118,34 @@ impl Arrivals {
         arrivals
     }
 
-    /// Sends a connection to one worker, the next time to another one; waits while that one has as
-    /// many as it takes. Where no worker is left the connection ends.
-    pub(super) async fn send(&self, arrival: Arrival) {
+    /// A place at one worker, the next time at another one; waits while that one has as many as it
+    /// takes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub(super) async fn place(&self) -> Place {
         let workers = self.0.workers.load_full();
         let there: Vec<_> = workers.iter().filter(|one| !one.is_closed()).collect();
         let turn = self.0.turn.fetch_add(1, Relaxed);
-        if let Some(worker) = there.get(turn % there.len().max(1)) {
-            // Whose thread dies with it would have died with the connection a moment later.
-            let _ = worker.send(arrival).await;
+        let Some(worker) = there.get(turn % there.len().max(1)) else {
+            return Place(None);
+        };
+        let worker: mpsc::Sender<_> = (*worker).clone();
+        // Whose thread dies with it would have died with the connection a moment later.
+        Place(worker.reserve_owned().await.ok())
+    }
+}
+
+/// A place for a connection at a worker.
+#[derive(Debug)]
+pub(super) struct Place(Option<mpsc::OwnedPermit<Arrival>>);
+
+impl Place {
+    /// Sends a connection there. Where no worker is left it ends.
+    pub(super) fn put(self, arrival: Arrival) {
+        if let Some(place) = self.0 {
+            place.send(arrival);
         }
     }
 }

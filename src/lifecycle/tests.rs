@@ -1,3 +1,4 @@
+mod moves;
 mod pair;
 
 use super::*;

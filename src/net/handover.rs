@@ -153,10 +153,12 @@ impl Talk {
         loop {
             let missing = self.missing()?;
             if missing == 0 {
-                let frame = std::mem::take(&mut self.incoming);
-                let descriptors = std::mem::take(&mut self.descriptors);
-                let (message, payload) = decode(&frame, descriptors.len())?;
+                let came = self.descriptors.len();
+                let (message, payload) = decode(&self.incoming, came)?;
+                // Whoever gives up waiting here has not taken it.
                 step::received(&message).await;
+                self.incoming = Vec::new();
+                let descriptors = std::mem::take(&mut self.descriptors);
                 return Ok(Received {
                     message,
                     payload,

@@ -3,6 +3,7 @@
 //! The only room that may be `unsafe`, and only where no safe call does the same.
 
 mod accept;
+mod claim;
 mod control;
 mod given;
 mod handover;
@@ -11,13 +12,13 @@ mod listen;
 mod lookout;
 mod original;
 mod pipe;
-mod pledge;
 mod resources;
 mod scratch;
 mod step;
 mod stream;
 
 pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
+pub use claim::{Claim, Claims, Releases};
 pub use control::{Control, DirectoryLock, is_anyone_in_charge};
 pub use given::{FileLeft, Given, Keeper, take_descriptors};
 pub use handover::{Peer, Received, Talk, TalkError};
@@ -25,7 +26,6 @@ pub use legacy::{Claimed, Legacy, address, place};
 pub use listen::{BindError, Listening, bind, bind_private};
 pub use lookout::Lookout;
 pub use pipe::{Pipe, PipePool};
-pub use pledge::{Outcome, Pledge, Token, fate_of};
 pub use resources::{give_back_memory, host_address, raise_descriptor_limit, slack_bytes};
 pub use scratch::with_scratch;
 pub use step::space;

@@ -3,11 +3,11 @@
 #[cfg(not(any(test, feature = "fault-injection")))]
 pub use absent::space;
 #[cfg(not(any(test, feature = "fault-injection")))]
-pub(super) use absent::{received, sending};
+pub(super) use absent::{claimed, received, releasing, sending};
 #[cfg(any(test, feature = "fault-injection"))]
 pub use present::{Fault, Step, arm, space};
 #[cfg(any(test, feature = "fault-injection"))]
-pub(super) use present::{received, sending};
+pub(super) use present::{claimed, received, releasing, sending};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,12 @@ mod absent {
 
     pub(in crate::net) async fn received(_: &Message) {}
 
+    pub(in crate::net) const fn releasing() -> std::io::Result<()> {
+        Ok(())
+    }
+
+    pub(in crate::net) const fn claimed() {}
+
     /// Whether tests let the disk have room for a file.
     pub const fn space() -> std::io::Result<()> {
         Ok(())
@@ -38,6 +44,7 @@ mod absent {
 
 #[cfg(any(test, feature = "fault-injection"))]
 mod present {
+    use std::io;
     use std::str::FromStr;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -54,6 +61,9 @@ mod present {
     static ARMED: OnceLock<(Step, Fault)> = OnceLock::new();
     static FIRED: AtomicBool = AtomicBool::new(false);
     static FULL: AtomicBool = AtomicBool::new(false);
+    /// Whether connections move by now, so that what is said before can be told from what is said
+    /// then: `moving-counted`.
+    static MOVES: AtomicBool = AtomicBool::new(false);
 
     /// A place: a message that is about to be sent, or was just received.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,10 +145,15 @@ mod present {
         (!FIRED.swap(true, Relaxed)).then_some(*fault)
     }
 
-    /// As it is written in a frame.
-    fn name(message: &Message) -> String {
+    /// Whether a message is meant by a name: that which is written in a frame.
+    fn names(message: &Message) -> impl Fn(&str) -> bool + use<> {
         let text = serde_json::to_value(message).unwrap_or_default();
-        text["is"].as_str().unwrap_or_default().to_owned()
+        let is = text["is"].as_str().unwrap_or_default().to_owned();
+        let moves = MOVES.fetch_or(matches!(message, Message::Releases), Relaxed);
+        move |name| match name.strip_prefix("moving-") {
+            Some(name) => moves && name == is,
+            None => name == is,
+        }
     }
 
     fn die() {
@@ -146,12 +161,20 @@ mod present {
         let _ = raise(Signal::SIGKILL);
     }
 
+    /// The message is on its way by then.
+    fn die_soon() {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            die();
+        });
+    }
+
     /// Whether tests let the disk have room for a file.
     ///
     /// # Errors
     ///
     /// `ENOSPC` after [`Fault::Full`].
-    pub fn space() -> std::io::Result<()> {
+    pub fn space() -> io::Result<()> {
         match FULL.load(Relaxed) {
             true => Err(Errno::ENOSPC.into()),
             false => Ok(()),
@@ -176,17 +199,11 @@ mod present {
         message: &Message,
         frame: &mut Vec<u8>,
     ) -> Result<Fate, TalkError> {
-        let here = |step: &Step| *step == Step::Send(name(message));
-        match armed(here) {
+        let is_here = names(message);
+        match armed(|step| matches!(step, Step::Send(name) if is_here(name))) {
             None => return Ok(Fate::Sent),
             Some(Fault::Kill) => die(),
-            Some(Fault::Die) => {
-                std::thread::spawn(|| {
-                    // The message is on its way by then.
-                    std::thread::sleep(Duration::from_millis(20));
-                    die();
-                });
-            }
+            Some(Fault::Die) => die_soon(),
             Some(Fault::Descriptors) => exhaust(),
             Some(Fault::Full) => FULL.store(true, Relaxed),
             Some(Fault::Lose) => return Ok(Fate::Lost),
@@ -205,13 +222,47 @@ mod present {
     }
 
     pub(in crate::net) async fn received(message: &Message) {
-        let here = |step: &Step| *step == Step::Receive(name(message));
-        match armed(here) {
+        let is_here = names(message);
+        match armed(|step| matches!(step, Step::Receive(name) if is_here(name))) {
             Some(Fault::Kill) => die(),
             Some(Fault::Descriptors) => exhaust(),
             Some(Fault::Full) => FULL.store(true, Relaxed),
             Some(Fault::Sleep) => std::thread::sleep(Duration::from_secs(2)),
             Some(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+            None => {}
+        }
+    }
+
+    /// The step `release`, which is written into a pipe: what would change a message on its way is a
+    /// write that fails.
+    ///
+    /// # Errors
+    ///
+    /// That.
+    pub(in crate::net) fn releasing() -> io::Result<()> {
+        match armed(|step| *step == Step::Send("release".to_owned())) {
+            None => return Ok(()),
+            Some(Fault::Kill) => die(),
+            Some(Fault::Die) => die_soon(),
+            Some(Fault::Descriptors) => exhaust(),
+            Some(Fault::Full) => FULL.store(true, Relaxed),
+            Some(Fault::Delay) => std::thread::sleep(Duration::from_millis(500)),
+            Some(Fault::Sleep) => std::thread::sleep(Duration::from_secs(2)),
+            Some(Fault::Cut | Fault::Garble | Fault::Lose | Fault::Repeat | Fault::Version) => {
+                return Err(Errno::EIO.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A release was taken out of the pipe.
+    pub(in crate::net) fn claimed() {
+        match armed(|step| *step == Step::Receive("release".to_owned())) {
+            Some(Fault::Kill) => die(),
+            Some(Fault::Descriptors) => exhaust(),
+            Some(Fault::Full) => FULL.store(true, Relaxed),
+            Some(Fault::Sleep) => std::thread::sleep(Duration::from_secs(2)),
+            Some(_) => std::thread::sleep(Duration::from_millis(500)),
             None => {}
         }
     }

@@ -1,19 +1,19 @@
 //! The talk with a predecessor that this process has taken over from: its connections come, one by
 //! one.
 //!
-//! What is offered is held unread until it is released. What was not released when the talk ends is
-//! the predecessor's, unless that one has died and left it alone until then.
+//! What is offered is held unread until its release is taken out of the pipe that both processes
+//! read. What is still held when nothing more comes out of it is the predecessor's, unless that one
+//! has died and left it alone until then.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::desk::{Desk, Told};
-use crate::actor::arrivals::Arrival;
-use crate::net::{Outcome, Received, Talk, TalkError, fate_of};
+use crate::actor::arrivals::{Arrival, Arrivals, Place};
+use crate::lifecycle::Custody;
+use crate::net::{Claim, Claims, Received, Talk, TalkError};
 use crate::protocol::handover::Message;
 
 /// Connections that are held at a time; a predecessor offers fewer.
@@ -27,26 +27,27 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Takes what comes until nothing more will; how many have come, and why no more will.
 pub(super) async fn run(desk: &Desk, mut talk: Talk) -> (u64, Result<(), String>) {
-    let mut arrivals = Arriving::default();
-    let ended = arrivals.listen(desk, &mut talk).await;
-    // A predecessor that lives goes on with what was not released.
-    drop(talk);
-    let is_ours = match ended {
-        Ok(()) => true,
-        Err(_) => arrivals.predecessor_died().await,
+    let mut arriving = Arriving {
+        custody: Custody::new(MOST_HELD),
+        claims: None,
+        last: None,
+        came: 0,
     };
-    if is_ours {
-        arrivals.release_all(desk).await;
+    let ended = arriving.listen(desk, &mut talk).await;
+    // A predecessor that lives takes back what it has not released.
+    drop(talk);
+    if !arriving.custody.is_empty() {
+        let _ = timeout(SETTLES_WITHIN, arriving.settle(desk)).await;
     }
-    (arrivals.came, ended)
+    (arriving.came, ended)
 }
 
-#[derive(Default)]
 struct Arriving {
-    /// In the order in which they came.
-    held: BTreeMap<u64, Arrival>,
-    /// By what the predecessor takes back what is held.
-    pledge: Option<OwnedFd>,
+    custody: Custody<Arrival>,
+    /// Out of which come the numbers of those that are this process'.
+    claims: Option<Claims>,
+    /// What it has said last: that nothing more comes out of it, and why.
+    last: Option<Claim>,
     came: u64,
 }
 
@@ -58,66 +59,90 @@ enum Goes {
 
 impl Arriving {
     async fn listen(&mut self, desk: &Desk, talk: &mut Talk) -> Result<(), String> {
+        let holdings = desk.holdings.get().ok_or("there is no place for any")?;
         loop {
-            let received = talk.receive().await.map_err(|error| error.to_string())?;
-            if let Goes::Home = self.hear(desk, talk, received).await? {
-                return Ok(());
+            tokio::select! {
+                received = talk.receive() => {
+                    let received = received.map_err(|error| error.to_string())?;
+                    if let Goes::Home = self.hear(desk, talk, received).await? {
+                        return Ok(());
+                    }
+                }
+                claimed = claim(self.claims.as_ref(), &holdings.arrivals), if self.last.is_none() => {
+                    let (claim, place) = claimed?;
+                    if let Some(id) = self.go_on(claim, place) {
+                        say(talk, &Message::Taken { id }).await?;
+                    }
+                }
             }
         }
     }
 
-    /// Whether the predecessor has died, and not touched what is held before that.
-    async fn predecessor_died(&mut self) -> bool {
-        let Some(token) = self.pledge.take() else {
-            return false;
+    /// Does what the pipe says; the number of what is this process' now.
+    fn go_on(&mut self, claim: Claim, place: Place) -> Option<u64> {
+        let Claim::Ours(id) = claim else {
+            self.last = Some(claim);
+            return None;
         };
-        let fate = timeout(SETTLES_WITHIN, fate_of(token)).await;
-        matches!(fate, Ok(Ok(Outcome::Kept)))
+        let arrival = self.custody.take(id)?;
+        self.put(place, arrival);
+        Some(id)
     }
 
-    async fn release_all(&mut self, desk: &Desk) {
-        for (_, arrival) in std::mem::take(&mut self.held) {
-            // The next one may go to another worker, which takes it.
-            let _ = self.send_on(desk, arrival).await;
+    fn put(&mut self, place: Place, arrival: Arrival) {
+        if let Arrival::Downstream(downstream) = &arrival {
+            downstream.post.note_arrival();
+            self.came += 1;
         }
+        place.put(arrival);
     }
 
-    async fn send_on(&mut self, desk: &Desk, arrival: Arrival) -> Result<(), String> {
-        if let Some(holdings) = desk.holdings.get() {
-            let is_client_s = matches!(arrival, Arrival::Downstream(_));
-            if let Arrival::Downstream(downstream) = &arrival {
-                downstream.post.note_arrival();
+    /// Finds out whose that is which is held when the talk is over.
+    async fn settle(&mut self, desk: &Desk) {
+        let Some(holdings) = desk.holdings.get() else {
+            return;
+        };
+        let arrivals = &holdings.arrivals;
+        while self.last.is_none() {
+            match claim(self.claims.as_ref(), arrivals).await {
+                Ok((claim, place)) => drop(self.go_on(claim, place)),
+                Err(_) => return,
             }
-            let sent = timeout(TAKES_WITHIN, holdings.arrivals.send(arrival)).await;
-            sent.map_err(|_| "a worker takes none".to_owned())?;
-            self.came += u64::from(is_client_s);
         }
-        Ok(())
+        if self.last == Some(Claim::Alone) {
+            for arrival in self.custody.inherit() {
+                // Where one worker takes none, the next one does.
+                if let Ok(place) = place(arrivals).await {
+                    self.put(place, arrival);
+                }
+            }
+        }
     }
 
     async fn hear(&mut self, desk: &Desk, talk: &Talk, received: Received) -> Result<Goes, String> {
         match received.message {
             Message::Connection { id, carried } => {
                 let holdings = desk.holdings.get().ok_or("there is no place for any")?;
-                let place = match self.held.len() < MOST_HELD {
-                    true => holdings.receive(*carried, received.payload, received.descriptors),
-                    false => Err("too many are on their way".to_owned()),
+                let held = match (&self.claims, self.custody.has_room()) {
+                    (None, _) => Err("it could not be released".to_owned()),
+                    (_, false) => Err("too many are on their way".to_owned()),
+                    _ => holdings.receive(*carried, received.payload, received.descriptors),
                 };
-                let answer = match place {
+                let answer = match held {
                     Ok(arrival) => {
-                        self.held.insert(id, arrival);
+                        self.custody.hold(id, arrival);
                         Message::Held { id }
                     }
                     Err(reason) => Message::NotHeld { id, reason },
                 };
                 say(talk, &answer).await?;
             }
-            Message::Release { id } => {
-                if let Some(arrival) = self.held.remove(&id) {
-                    self.send_on(desk, arrival).await?;
-                }
+            Message::Releases => {
+                let end = received.descriptors.into_iter().next();
+                let end = end.ok_or("the pipe of releases has not come along")?;
+                let claims = Claims::of(end).map_err(|error| error.to_string())?;
+                self.claims = Some(claims);
             }
-            Message::Pledge => self.pledge = received.descriptors.into_iter().next(),
             Message::Shown { shown, more } => {
                 desk.tell(Told::Shown(shown)).await;
                 if !more {
@@ -132,6 +157,28 @@ impl Arriving {
         }
         Ok(Goes::On)
     }
+}
+
+/// Waits for what the pipe says next. A connection's number is not taken out before a worker has a
+/// place for it: until then the predecessor can take it back.
+async fn claim(claims: Option<&Claims>, arrivals: &Arrivals) -> Result<(Claim, Place), String> {
+    let Some(claims) = claims else {
+        return std::future::pending().await;
+    };
+    loop {
+        let ready = claims.ready().await;
+        ready.map_err(|error| error.to_string())?;
+        let place = place(arrivals).await?;
+        let claim = claims.next().map_err(|error| error.to_string())?;
+        if let Some(claim) = claim {
+            return Ok((claim, place));
+        }
+    }
+}
+
+async fn place(arrivals: &Arrivals) -> Result<Place, String> {
+    let place = timeout(TAKES_WITHIN, arrivals.place()).await;
+    place.map_err(|_| "a worker takes none".to_owned())
 }
 
 async fn say(talk: &Talk, message: &Message) -> Result<(), String> {

@@ -14,6 +14,7 @@ mod launch;
 mod moving;
 mod predecessor;
 mod successor;
+mod tally;
 
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -1,11 +1,9 @@
 //! The talk with a successor that is in charge: connections move to it, one by one.
 //!
-//! A connection is offered, held there, and released; only then is it the successor's. Whoever has
-//! it here keeps it untouched until then, and goes on with it whatever becomes of the talk. That it is
-//! untouched is a pledge: when this process dies, the successor may go on with what it holds.
+//! A connection is offered, held there, released and taken; only then is it the successor's. Whoever
+//! has it here keeps it untouched until that is known. When the talk ends before, what decides is the
+//! pipe by which it was released: what is still in there stays.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,10 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::desk::{Desk, Phase};
+use super::tally::{Class, Tally};
 use crate::actor::accounts::Word;
 use crate::actor::mover::{Offered, Verdict};
-use crate::lifecycle::{Event, Window};
-use crate::net::{Pledge, Talk, TalkError};
+use crate::lifecycle::{Event, Heir, Window};
+use crate::net::{Releases, Talk, TalkError};
 use crate::protocol::handover::{Kind, Message};
 
 /// Connections that are offered and not answered for at a time.
@@ -29,30 +28,42 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How often the successor is told what is still counted here.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
-/// Reasons to stay that are told apart.
-const REASONS: usize = 8;
-
 /// Moves what is offered until nothing is left, or the successor is lost.
 pub(super) async fn run(desk: Rc<Desk>, talk: Talk, offers: mpsc::Receiver<Offered>) {
     // However this ends, nothing moves any more.
     let over = Over(Rc::clone(&desk));
-    let mut moves = Moves {
-        pledge: None,
-        talk,
-        offers,
-        window: Window::new(AT_ONCE, ANSWERS_WITHIN),
-        tally: Tally::default(),
-    };
-    let ended = moves.run(&desk).await;
-    let tally = &moves.tally;
+    let (tally, ended) = carry(&desk, talk, offers).await;
     match ended {
         Ok(()) => slog::info!(desk.log, "[reconfigure] {tally}"; "tag" => "server"),
         Err(why) => {
             slog::warn!(desk.log, "[reconfigure] {tally}; no more can: {why}"; "tag" => "server");
-            drop((moves, over));
+            drop(over);
             desk.event(Event::SuccessorLost).await;
         }
     }
+}
+
+async fn carry(
+    desk: &Desk,
+    talk: Talk,
+    offers: mpsc::Receiver<Offered>,
+) -> (Tally, Result<(), String>) {
+    let releases = match Releases::new() {
+        Ok(releases) => releases,
+        Err(error) => return (Tally::default(), Err(error.to_string())),
+    };
+    let mut moves = Moves {
+        passage: Passage {
+            releases,
+            window: Window::new(AT_ONCE, ANSWERS_WITHIN),
+            tally: Tally::default(),
+        },
+        talk,
+        offers,
+    };
+    let ended = moves.run(desk).await;
+    moves.passage.settle();
+    (std::mem::take(&mut moves.passage.tally), ended)
 }
 
 /// Notes the end, also when the actor dies.
@@ -65,38 +76,58 @@ impl Drop for Over {
 }
 
 struct Moves {
-    /// Before everything else: it is taken back before anyone hears that a connection stays.
-    pledge: Option<Pledge>,
+    passage: Passage,
     talk: Talk,
     offers: mpsc::Receiver<Offered>,
+}
+
+/// What is on its way. However this ends, whoever has a connection here hears whose it is.
+struct Passage {
+    releases: Releases,
     window: Window<(Class, oneshot::Sender<Verdict>)>,
     tally: Tally,
 }
 
-/// What moves, as it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Framed,
-    Idle,
-    Pair,
+impl Passage {
+    /// Nothing more will be heard of what is on its way.
+    fn settle(&mut self) {
+        // Before anyone hears that a connection stays: the successor has none of those by then.
+        let left = self.releases.take_back();
+        for ((class, answer), heir) in self.window.settle(&left) {
+            let verdict = match heir {
+                Heir::Successor => Verdict::Moved,
+                Heir::Predecessor => Verdict::Stays,
+            };
+            let _ = answer.send(verdict);
+            if heir == Heir::Successor {
+                self.tally.moved(class);
+            }
+        }
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.settle();
+    }
 }
 
 impl Moves {
     async fn run(&mut self, desk: &Desk) -> Result<(), String> {
         let mut phase = desk.phase.subscribe();
-        self.give_pledge().await?;
+        self.give_claims().await?;
         self.hand_hosts_over(desk).await?;
         let mut counts = interval(COUNTS_EVERY);
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let deadline = self.window.deadline();
+            let deadline = self.passage.window.deadline();
             let silence = deadline.unwrap_or_else(Instant::now);
             tokio::select! {
                 received = self.talk.receive() => {
                     let received = received.map_err(|error| error.to_string())?;
-                    self.hear(received.message, &desk.log).await?;
+                    self.hear(received.message, &desk.log)?;
                 }
-                offered = self.offers.recv(), if self.window.has_room() => match offered {
+                offered = self.offers.recv(), if self.passage.window.has_room() => match offered {
                     Some(offered) => self.offer(offered).await?,
                     None => return Err("nobody is left who could offer any".to_owned()),
                 },
@@ -104,7 +135,7 @@ impl Moves {
                     return Err(TalkError::Silent(ANSWERS_WITHIN).to_string());
                 }
                 _ = counts.tick() => self.tell_counts(desk, Word::Further).await?,
-                _ = phase.wait_for(|phase| *phase == Phase::Finishing), if self.window.is_empty() => {
+                _ = phase.wait_for(|phase| *phase == Phase::Finishing), if self.passage.window.is_empty() => {
                     self.tell_counts(desk, Word::Last).await?;
                     return self.say(&Message::Done, &[], &[]).await;
                 }
@@ -112,15 +143,9 @@ impl Moves {
         }
     }
 
-    /// Without one, what is on its way when this process dies is lost.
-    async fn give_pledge(&mut self) -> Result<(), String> {
-        match Pledge::new() {
-            Ok((pledge, token)) => {
-                self.pledge = Some(pledge);
-                self.say(&Message::Pledge, &[], &[token.as_fd()]).await
-            }
-            Err(_) => Ok(()),
-        }
+    async fn give_claims(&self) -> Result<(), String> {
+        let end = self.passage.releases.for_the_other();
+        self.say(&Message::Releases, &[], &[end]).await
     }
 
     /// Has the successor probe the hosts from now on, where this process leaves off.
@@ -162,35 +187,46 @@ impl Moves {
             Kind::Idle(_) => Class::Idle,
             Kind::Pair(_) => Class::Pair,
         };
-        let id = self.window.offer((class, answer), Instant::now());
+        let window = &mut self.passage.window;
+        let id = window.offer((class, answer), Instant::now());
         let carried = Box::new(carried);
         let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
         let connection = Message::Connection { id, carried };
         self.say(&connection, &payload, &sockets).await
     }
 
-    async fn hear(&mut self, message: Message, log: &slog::Logger) -> Result<(), String> {
+    fn hear(&mut self, message: Message, log: &slog::Logger) -> Result<(), String> {
+        let Passage {
+            releases,
+            window,
+            tally,
+        } = &mut self.passage;
         match message {
-            Message::Held { id } => {
-                // One that is held twice is released once.
-                if self.window.waits_for(id) {
-                    self.say(&Message::Release { id }, &[], &[]).await?;
-                }
-                if let Some((class, answer)) = self.window.answered(id) {
+            // One that is held twice is released once.
+            Message::Held { id } if window.is_offered(id) => {
+                let released = releases.release(id);
+                released.map_err(|error| format!("it cannot be released: {error}"))?;
+                window.is_released(id, Instant::now());
+            }
+            Message::Taken { id } => {
+                if let Some((class, answer)) = window.taken(id) {
                     let _ = answer.send(Verdict::Moved);
-                    self.tally.moved(class);
+                    tally.moved(class);
                 }
             }
             Message::NotHeld { id, reason } => {
-                if let Some((class, answer)) = self.window.answered(id) {
+                if let Some((class, answer)) = window.refused(id) {
                     let _ = answer.send(Verdict::Stays);
-                    if let Some(reason) = self.tally.stayed(class, reason) {
+                    if let Some(reason) = tally.stayed(class, reason) {
                         slog::info!(log, "[reconfigure] connections stay since {reason}"; "tag" => "server");
                     }
                 }
             }
             // A word that comes twice says nothing new.
-            Message::Prepared { .. } | Message::Accepting | Message::Committed => {}
+            Message::Held { .. }
+            | Message::Prepared { .. }
+            | Message::Accepting
+            | Message::Committed => {}
             other => return Err(format!("it said what makes no sense here: {other:?}")),
         }
         Ok(())
@@ -205,98 +241,5 @@ impl Moves {
         let said = timeout(ANSWERS_WITHIN, self.talk.send(message, payload, sockets)).await;
         let said = said.unwrap_or(Err(TalkError::Silent(ANSWERS_WITHIN)));
         said.map_err(|error| error.to_string())
-    }
-}
-
-/// What has moved, and what has not.
-#[derive(Debug, Default)]
-struct Tally {
-    framed: u64,
-    pairs: u64,
-    /// Those to hosts that were idle.
-    idle: u64,
-    stayed: BTreeMap<String, u64>,
-    /// Idle ones that the successor has no use for.
-    closed: u64,
-}
-
-impl Tally {
-    fn moved(&mut self, class: Class) {
-        match class {
-            Class::Framed => self.framed += 1,
-            Class::Idle => self.idle += 1,
-            Class::Pair => self.pairs += 1,
-        }
-    }
-
-    /// Counts one; the reason if it is the first with that.
-    fn stayed(&mut self, class: Class, reason: String) -> Option<String> {
-        if class == Class::Idle {
-            self.closed += 1;
-            return None;
-        }
-        let is_known = self.stayed.contains_key(&reason);
-        let reason = match is_known || self.stayed.len() < REASONS {
-            true => reason,
-            false => "other reasons".to_owned(),
-        };
-        let count = self.stayed.entry(reason.clone()).or_default();
-        *count += 1;
-        (*count == 1).then_some(reason)
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { framed, pairs, .. } = self;
-        let (moved, stayed) = (framed + pairs, self.stayed.values().sum::<u64>());
-        write!(
-            f,
-            "moved {moved} connections ({framed} between requests, {pairs} relays), {stayed} stayed"
-        )?;
-        for (index, (reason, count)) in self.stayed.iter().enumerate() {
-            let sign = if index == 0 { ':' } else { ',' };
-            write!(f, "{sign} {count} since {reason}")?;
-        }
-        if self.idle + self.closed > 0 {
-            let Self { idle, closed, .. } = self;
-            write!(f, "; of idle ones to hosts {idle} moved, {closed} closed")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_moved_is_told_in_a_sentence_and_reasons_are_bounded() {
-        let mut tally = Tally::default();
-        for class in [Class::Framed, Class::Pair, Class::Framed] {
-            tally.moved(class);
-        }
-        assert_eq!(
-            tally.to_string(),
-            "moved 3 connections (2 between requests, 1 relays), 0 stayed"
-        );
-        let mut stays = |reason: &str| tally.stayed(Class::Framed, reason.to_owned());
-        assert!(stays("its host is not there").is_some());
-        assert!(stays("its host is not there").is_none());
-        assert!(stays("the connection limit is reached").is_some());
-        assert!(tally.to_string().ends_with(
-            "3 stayed: 2 since its host is not there, 1 since the connection limit is reached"
-        ));
-
-        tally.moved(Class::Idle);
-        let idle = tally.stayed(Class::Idle, "its host is not there".to_owned());
-        assert_eq!(idle, None);
-        let idle = "; of idle ones to hosts 1 moved, 1 closed";
-        assert!(tally.to_string().ends_with(idle));
-        let said = (0..100).filter_map(|number| tally.stayed(Class::Pair, number.to_string()));
-        assert_eq!(said.count(), REASONS - 2 + 1);
-
-        assert_eq!(tally.stayed.len(), REASONS + 1);
-        assert_eq!(tally.stayed.values().sum::<u64>(), 103);
     }
 }

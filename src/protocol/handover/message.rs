@@ -49,10 +49,9 @@ pub enum Message {
     Commit,
     /// The successor: it has taken over.
     Committed,
-    /// The predecessor: it leaves alone what it offers from now on, until it says otherwise by the
-    /// pipe that comes along. Where that ends without a word it has died, and the successor has what
-    /// it holds.
-    Pledge,
+    /// The predecessor: the pipe by which it releases connections, or takes back what it has not
+    /// released. Where that ends without a word it has died, and the successor has what it holds.
+    Releases,
     /// The predecessor: a connection, with its descriptors and its bytes.
     Connection {
         /// Its number in this talk.
@@ -60,7 +59,8 @@ pub enum Message {
         /// What it is.
         carried: Box<Carried>,
     },
-    /// The successor: it holds the connection and will not touch it before it is released.
+    /// The successor: it holds the connection and will not touch it before its release is taken
+    /// out of the pipe.
     Held {
         /// Which.
         id: u64,
@@ -72,8 +72,8 @@ pub enum Message {
         /// Why, in words.
         reason: String,
     },
-    /// The predecessor: the connection is the successor's.
-    Release {
+    /// The successor: the connection was released, and it goes on with it.
+    Taken {
         /// Which.
         id: u64,
     },
