@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::net::{Peeked, Stream};
-use crate::protocol::detect::{Rule, Verdict, detect};
+use crate::protocol::detect::Verdict;
 
 /// Bytes that are looked at: more than any rule needs that looks at the head alone.
 const LOOKED_AT: usize = 256;
@@ -40,15 +40,19 @@ pub struct Waits {
     pub begun: Option<Duration>,
 }
 
-/// Looks at what comes until it tells which of `candidates` it is.
+/// Looks at what comes until `judge` knows what it is. More bytes never turn its `Is` or `Unknown`.
 ///
 /// # Cancel safety
 ///
 /// Nothing is lost when the future is dropped.
-pub async fn told<T: Copy>(stream: &Stream, candidates: &[(T, Rule)], waits: Waits) -> Told<T> {
+pub async fn told<T>(
+    stream: &Stream,
+    judge: impl Fn(&[u8]) -> Verdict<T>,
+    waits: Waits,
+) -> Told<T> {
     let mut known = 0;
     loop {
-        let look = look(stream, candidates, known);
+        let look = look(stream, &judge, known);
         let limit = match known {
             0 => waits.silent,
             _ => waits.begun,
@@ -71,7 +75,7 @@ enum Look<T> {
 }
 
 /// Looks once there are more bytes than are known.
-async fn look<T: Copy>(stream: &Stream, candidates: &[(T, Rule)], known: usize) -> Look<T> {
+async fn look<T>(stream: &Stream, judge: impl Fn(&[u8]) -> Verdict<T>, known: usize) -> Look<T> {
     poll_fn(|cx| {
         // Only while it is looked at: a connection that waits holds none.
         let mut buffer = [0; LOOKED_AT];
@@ -80,7 +84,7 @@ async fn look<T: Copy>(stream: &Stream, candidates: &[(T, Rule)], known: usize) 
             return Look::Told(Told::Gone).into();
         };
         let seen = &buffer[..bytes];
-        match detect(candidates.iter().copied(), seen) {
+        match judge(seen) {
             Verdict::Is(protocol) => Look::Told(Told::Is(protocol)),
             Verdict::More if bytes == 0 && ended => Look::Told(Told::Gone),
             Verdict::More if !ended && bytes < buffer.len() => Look::More(bytes),
@@ -99,9 +103,13 @@ mod tests {
 
     use super::*;
     use crate::net::testing::tcp;
-    use crate::protocol::detect::{bolt, http1, http2};
+    use crate::protocol::detect::{Rule, bolt, detect, http1, http2};
 
-    const CANDIDATES: [(&str, Rule); 3] = [("Http1", http1), ("bolt", bolt), ("Http2", http2)];
+    fn judge(bytes: &[u8]) -> Verdict<&'static str> {
+        let candidates = [("Http1", http1 as Rule), ("bolt", bolt), ("Http2", http2)];
+        detect(candidates, bytes)
+    }
+
     const SOON: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(60);
 
@@ -128,7 +136,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let (found, ()) = tokio::join!(told(&stream, &CANDIDATES, waits(LONG, LONG)), say);
+        let (found, ()) = tokio::join!(told(&stream, judge, waits(LONG, LONG)), say);
         assert_eq!(found, Told::Is("Http1"));
         assert_eq!(receive(&stream).await, b"GET");
     }
@@ -137,7 +145,7 @@ mod tests {
     async fn what_is_none_of_them_is_told_at_once() {
         let (stream, mut peer) = tcp().await;
         peer.write_all(b"SSH-2.0-OpenSSH\r\n").await.unwrap();
-        let found = told(&stream, &CANDIDATES, waits(LONG, LONG)).await;
+        let found = told(&stream, judge, waits(LONG, LONG)).await;
         assert_eq!(found, Told::Unknown(b"SSH-2.0-OpenSSH\r\n".to_vec()));
         assert_eq!(receive(&stream).await, b"SSH-2.0-OpenSSH\r\n");
     }
@@ -147,22 +155,22 @@ mod tests {
         let (stream, mut peer) = tcp().await;
         peer.write_all(b"PRI").await.unwrap();
         peer.shutdown().await.unwrap();
-        let found = told(&stream, &CANDIDATES, waits(LONG, LONG)).await;
+        let found = told(&stream, judge, waits(LONG, LONG)).await;
         assert_eq!(found, Told::Unknown(b"PRI".to_vec()));
 
         let (stream, peer) = tcp().await;
         drop(peer);
-        let found = told(&stream, &CANDIDATES, waits(LONG, LONG)).await;
+        let found = told(&stream, judge, waits(LONG, LONG)).await;
         assert_eq!(found, Told::Gone);
     }
 
     #[tokio::test]
     async fn nobody_is_waited_for_longer_than_was_said() {
         let (stream, mut peer) = tcp().await;
-        let found = told(&stream, &CANDIDATES, waits(SOON, LONG)).await;
+        let found = told(&stream, judge, waits(SOON, LONG)).await;
         assert_eq!(found, Told::Late(0));
         peer.write_all(b"PR").await.unwrap();
-        let found = told(&stream, &CANDIDATES, waits(LONG, SOON)).await;
+        let found = told(&stream, judge, waits(LONG, SOON)).await;
         assert_eq!(found, Told::Late(2));
         // It was looked at until nothing was left to tell, and is there all the same.
         assert_eq!(receive(&stream).await, b"PR");
@@ -175,7 +183,7 @@ mod tests {
         let mut waits = waits(LONG, LONG);
         waits.since -= LONG * 2 / 3;
         let begin = Instant::now();
-        let found = told(&stream, &CANDIDATES, waits).await;
+        let found = told(&stream, judge, waits).await;
         assert_eq!(found, Told::Late(0));
         assert!(begin.elapsed() < LONG / 2);
     }
@@ -184,13 +192,13 @@ mod tests {
     async fn a_look_that_was_given_up_is_made_again() {
         let (stream, mut peer) = tcp().await;
         peer.write_all(b"GE").await.unwrap();
-        let found = told(&stream, &CANDIDATES, waits(LONG, SOON)).await;
+        let found = told(&stream, judge, waits(LONG, SOON)).await;
         assert_eq!(found, Told::Late(2));
         // Nothing more has come, and it is still a beginning.
-        let found = told(&stream, &CANDIDATES, waits(SOON, SOON)).await;
+        let found = told(&stream, judge, waits(SOON, SOON)).await;
         assert_eq!(found, Told::Late(2));
         peer.write_all(b"T").await.unwrap();
-        let found = told(&stream, &CANDIDATES, waits(LONG, LONG)).await;
+        let found = told(&stream, judge, waits(LONG, LONG)).await;
         assert_eq!(found, Told::Is("Http1"));
     }
 }

@@ -1,6 +1,6 @@
 //! Protocols that are told apart, and that nobody here speaks.
 
-use super::{Rule, Verdict, detect, dubbo, dubbo_thrift, http2, tars};
+use super::{Rule, dubbo, dubbo_thrift, http2, tars};
 
 /// A protocol that is told apart, and that nobody here speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,15 +55,6 @@ impl Unspoken {
             Self::Dubbo => dubbo,
             Self::DubboThrift => dubbo_thrift,
             Self::Tars => tars,
-        }
-    }
-
-    /// Which of them has begun, if that can be told by now.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        match detect(Self::ALL.map(|one| (one, one.rule())), bytes) {
-            Verdict::Is(one) => Some(one),
-            Verdict::More | Verdict::Unknown => None,
         }
     }
 }
