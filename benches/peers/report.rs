@@ -66,6 +66,7 @@ pub(crate) fn markdown(scenario: &Scenario, rows: &[Row<'_>]) -> String {
             .map(|(value, best)| value / best);
         text += &format!(" | {spread} | {} |\n", cell(ratio, 2));
     }
+    text += &beside(scenario, rows);
     for row in rows {
         for failure in &row.failures {
             text += &format!("\n**{} is invalid**: {failure}\n", row.peer.name);
@@ -82,6 +83,28 @@ pub(crate) fn markdown(scenario: &Scenario, rows: &[Row<'_>]) -> String {
                 "\nCalls per {unit}, {name}: {total:.2} = {}\n",
                 list.join(", ")
             );
+        }
+    }
+    text
+}
+
+/// Each figure of Banyan's over that of every other row: below 1 is less.
+fn beside(scenario: &Scenario, rows: &[Row<'_>]) -> String {
+    let mut text = String::new();
+    let is_ours = |row: &Row<'_>| matches!(row.peer.part, Part::Ours(_));
+    let Some(place) = rows.iter().position(is_ours) else {
+        return text;
+    };
+    let ours = &rows[place];
+    for (_, other) in rows.iter().enumerate().filter(|(at, _)| *at != place) {
+        let ratios = scenario.columns.iter().filter_map(|column| {
+            let (own, theirs) = (ours.median(column.value)?, other.median(column.value)?);
+            Some(format!("{} {:.2}", column.title, own / theirs))
+        });
+        let ratios: Vec<_> = ratios.collect();
+        if !ratios.is_empty() {
+            let (ours, other) = (&ours.peer.name, &other.peer.name);
+            text += &format!("\n{ours} / {other}: {}\n", ratios.join(", "));
         }
     }
     text

@@ -7,7 +7,10 @@ pub mod http;
 mod passing;
 mod relay;
 pub mod rpc;
+mod setback;
 mod target;
+mod telling;
+mod trail;
 mod tries;
 mod way;
 

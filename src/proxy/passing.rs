@@ -2,10 +2,12 @@
 
 use tokio::time::sleep;
 
-use crate::config::{Action, ClusterChoice};
-use crate::filter::{Chain, Phase, Reply, RequestView, RouteView, Step, Verdict};
+use crate::config::{Action, ClusterChoice, Metadata};
+use crate::filter::{BodyLimit, Chain, Phase, Reply, RequestView, RouteView, Step, Verdict};
 use crate::name::ClusterName;
-use crate::route::{Found, Table};
+use crate::route::{Flags, Found, Table};
+
+use super::setback::Setback;
 
 /// How often filters may send a request back to an earlier phase.
 pub(super) const ROUNDS: usize = 10;
@@ -38,6 +40,23 @@ pub(super) enum Again {
     Host,
 }
 
+/// What stream filters have said of a request so far.
+#[derive(Default)]
+pub(super) struct Remarks {
+    /// Of hosts that may serve it.
+    pub(super) metadata: Metadata,
+    pub(super) body_limit: Option<BodyLimit>,
+    /// Where the filters of a phase go on that have sent the request back.
+    resume: usize,
+}
+
+impl Remarks {
+    /// The filter of the next phase at which the request goes on.
+    pub(super) fn resume(&mut self) -> usize {
+        std::mem::take(&mut self.resume)
+    }
+}
+
 /// What the filters of a phase have come to.
 pub(super) enum Passed {
     /// The request goes on.
@@ -48,6 +67,34 @@ pub(super) enum Passed {
     Replied(Reply),
     /// It ends.
     Terminated,
+}
+
+impl Passed {
+    /// Where the request goes now.
+    pub(super) fn settle<T>(
+        self,
+        remarks: &mut Remarks,
+        flags: &mut Flags,
+    ) -> Result<Again, Stop<T>>
+    where
+        Stop<T>: From<Setback>,
+    {
+        match self {
+            Self::On => Ok(Again::No),
+            Self::Back(again, next) => {
+                remarks.resume = next;
+                if again == Again::Route {
+                    remarks.body_limit = None;
+                }
+                Ok(again)
+            }
+            Self::Replied(reply) => Err(Setback::Filtered(reply).into()),
+            Self::Terminated => {
+                *flags |= Flags::TERMINATED;
+                Err(Stop::Silence)
+            }
+        }
+    }
 }
 
 /// Runs the stream filters of a phase, from one of them on. `see` shows the request to what it is

@@ -1,18 +1,13 @@
-//! On which hosts a request is tried, how often and for how long, whatever it speaks.
+//! How often and for how long a request is tried, whatever it speaks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Clue, Host, Permit, Work};
+use crate::cluster::Permit;
 use crate::config::RetryPolicy;
-use crate::name::ClusterName;
 use crate::route::{Flags, Outcome, Replay, Retry, Timeouts, again};
-use crate::upstream::{Hosts, PickError, Picked};
-
-/// How often filters may ask for another host.
-pub(super) const CHOICES: usize = 10;
+use crate::upstream::Picked;
 
 /// The tries of one request.
 pub(super) struct Tries {
@@ -74,30 +69,5 @@ impl Tries {
             *flags |= Flags::OVERFLOW;
         }
         self.retry.is_some()
-    }
-}
-
-/// Whether a host that was tried may be asked once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Revisit {
-    /// It was slow, or said no: it may, when no other is left.
-    Allowed,
-    /// It could not be reached, or there is none.
-    Forbidden,
-}
-
-/// Chooses a host that was not tried.
-pub(super) async fn pick(
-    hosts: &impl Hosts,
-    (cluster, clue): (&ClusterName, &Clue),
-    tried: &[Arc<Host>],
-    revisit: Revisit,
-) -> Result<Picked, PickError> {
-    let picked = hosts.pick(cluster, tried, Work::Request, clue).await;
-    match picked {
-        Err(PickError::NoHost { .. }) if revisit == Revisit::Allowed => {
-            hosts.pick(cluster, &[], Work::Request, clue).await
-        }
-        picked => picked,
     }
 }

@@ -18,6 +18,7 @@ use crate::net::{Sequel, Word, with_scratch};
 use crate::protocol::http1::{
     Asked, Framing, HeadLimits, Malformed, Method, Parsed, Response, Version, write_status_line,
 };
+use crate::proxy::setback::Setback;
 use crate::route::{Outcome, Replay};
 use crate::upstream::{Picked, Pooled};
 
@@ -165,7 +166,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
                 let sent = self.exchange.record.forwarded;
                 let took = sent.map(|sent| sent.elapsed());
                 self.picked.grade(Grade::of(status), took);
-                Tried::Refused(Trouble::UpstreamStatus { host, status })
+                Tried::Refused(status, Setback::UpstreamStatus { host, status })
             }
         }
     }

@@ -1,19 +1,18 @@
 //! A request as it goes upstream: what is settled and changed before a host is asked.
 
 use crate::cluster::{Clue, Host};
-use crate::config::{Forward, HostRewrite};
+use crate::config::{Forward, HostRewrite, Mirror};
 use crate::name::ClusterName;
 use crate::protocol::http1::{Framing, write_request_line};
+use crate::proxy::setback::Setback;
+use crate::proxy::telling::{Aim, Arrival};
 use crate::proxy::tries::Tries;
-use crate::route::{Chosen, Found, Table, Timeouts, chosen};
-use crate::upstream::Hosts;
+use crate::route::{Found, Table, Timeouts};
 
 use super::Setting;
-use super::evidence::Telling;
 use super::exchange::Exchange;
 use super::facts::Subject;
 use super::heading::{Heading, target};
-use super::trouble::Trouble;
 
 /// What is settled of a request before it goes to the first host.
 pub(super) struct Course<'r> {
@@ -23,8 +22,8 @@ pub(super) struct Course<'r> {
     pub(super) cluster: ClusterName,
     /// What the choice of its host depends on.
     pub(super) clue: Clue,
-    /// The same for its copy.
-    pub(super) mirror_clue: Clue,
+    /// Where a copy goes, and what the choice of its host depends on.
+    pub(super) mirror: Option<(&'r Mirror, Clue)>,
     /// What the upstream is asked to switch to.
     pub(super) upgrade: Option<Vec<u8>>,
     pub(super) tries: Tries,
@@ -37,7 +36,7 @@ impl<S: Setting> Exchange<'_, S> {
         table: &'r Table,
         found: &'r Found<'r>,
         forward: &'r Forward,
-    ) -> Result<Course<'r>, Trouble> {
+    ) -> Result<Course<'r>, Setback> {
         let fields = &self.request.fields;
         let timeouts = Timeouts::of(
             forward.timeout,
@@ -45,17 +44,18 @@ impl<S: Setting> Exchange<'_, S> {
             fields.get("x-mosn-global-timeout"),
             fields.get("x-mosn-try-timeout"),
         );
-        let choice = chosen(&forward.cluster, &Subject::of(self), &mut rand::rng());
-        let Some(Chosen { cluster, metadata }) = choice else {
-            return Err(Trouble::UnknownCluster(String::new()));
+        let arrival = Arrival {
+            facts: &Subject::of(self),
+            connection: self.connection,
+            listener: &self.fitting.listener.address,
+            filtered: &self.remarks.metadata,
         };
-        let cluster = cluster.into_owned();
         let hosts = self.connection.setting.hosts();
-        let wanted = metadata.unwrap_or(&forward.metadata);
-        let telling = Telling::of(self, forward, wanted);
-        let clue = hosts.clue(&cluster, &telling);
-        let mirror = found.route.mirror.as_ref();
-        let mirror_clue = mirror.map(|mirror| hosts.clue(&mirror.cluster, &telling));
+        let Aim {
+            cluster,
+            clue,
+            mirror,
+        } = arrival.aim(found, forward, hosts)?;
         self.record.cluster = Some(cluster.clone());
         let upgrade = self.request.upgrade().filter(|list| may_be_asked(list));
         let upgrade = upgrade.map(<[u8]>::to_vec);
@@ -66,7 +66,7 @@ impl<S: Setting> Exchange<'_, S> {
             forward,
             cluster,
             clue,
-            mirror_clue: mirror_clue.unwrap_or_default(),
+            mirror,
             upgrade,
             tries: Tries::within(timeouts),
         })

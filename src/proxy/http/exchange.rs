@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::config::{Action, Connect, HttpProxy, Metadata};
-use crate::filter::{BodyLimit, Phase, Reply};
+use crate::config::{Action, Connect, HttpProxy};
+use crate::filter::{Phase, Reply};
 use crate::name::ClusterName;
 use crate::protocol::http1::{Body, Method, Request, Response};
-use crate::proxy::passing::{self, Again, ROUNDS};
+use crate::proxy::passing::{self, Again, ROUNDS, Remarks};
+use crate::proxy::setback::Setback;
 use crate::route::{Facts, Flags, Found, Table, location};
 use crate::upstream::Pooled;
 
@@ -95,15 +96,13 @@ pub(super) struct Exchange<'c, S: Setting> {
     pub(super) record: Record,
     /// The upstream's, for the log.
     pub(super) response: Option<Lent<Response>>,
-    pub(super) metadata: Metadata,
-    pub(super) body_limit: Option<BodyLimit>,
+    /// Of its filters.
+    pub(super) remarks: Remarks,
     /// Whether the downstream's connection ends with this request, whatever it wishes.
     pub(super) is_last: bool,
     /// Whether a part of an interim response has gone downstream, so that no other answer can.
     pub(super) is_muddled: bool,
     pub(super) continues: Continue,
-    /// Where the filters of a phase go on that have sent the request back.
-    pub(super) resume: usize,
     is_over: bool,
 }
 
@@ -140,11 +139,9 @@ impl<'c, S: Setting> Exchange<'c, S> {
             },
             record: Record::new(at, connection.setting.next_id()),
             response: None,
-            metadata: Metadata::new(),
-            body_limit: None,
+            remarks: Remarks::default(),
             is_last: false,
             is_muddled: false,
-            resume: 0,
             is_over: false,
         };
         let after = exchange.respond().await;
@@ -162,7 +159,7 @@ impl<'c, S: Setting> Exchange<'c, S> {
             return self.stopped(stop, None).await;
         }
         let Some(table) = table else {
-            return self.stopped(Trouble::NoRouter.into(), None).await;
+            return self.stopped(Setback::NoRouter.into(), None).await;
         };
         for _ in 0..ROUNDS {
             let found = {
@@ -181,8 +178,8 @@ impl<'c, S: Setting> Exchange<'c, S> {
 
     async fn act(&mut self, table: &Table, found: Option<&Found<'_>>) -> After {
         let Some(found) = found else {
-            let trouble = Trouble::NoRoute(table.router().name.clone());
-            return self.stopped(trouble.into(), None).await;
+            let setback = Setback::NoRoute(table.router().name.clone());
+            return self.stopped(setback.into(), None).await;
         };
         let acted = match &found.route.action {
             Action::Forward(forward) => self.forward(table, found, forward).await,
@@ -237,7 +234,7 @@ impl<'c, S: Setting> Exchange<'c, S> {
     pub(super) fn body_limit(&self) -> Option<u64> {
         let limits = [
             self.proxy().limits.body_bytes,
-            self.body_limit.map(|limit| limit.bytes),
+            self.remarks.body_limit.map(|limit| limit.bytes),
         ];
         limits.into_iter().flatten().min()
     }
@@ -245,13 +242,13 @@ impl<'c, S: Setting> Exchange<'c, S> {
     /// What a body beyond [`Self::body_limit`] is answered with.
     pub(super) fn too_long(&self) -> Trouble {
         let limit = self.body_limit().unwrap_or(u64::MAX);
-        match self.body_limit {
-            Some(filtered) if filtered.bytes == limit => Trouble::Filtered(Reply {
+        match self.remarks.body_limit {
+            Some(filtered) if filtered.bytes == limit => Trouble::from(Setback::Filtered(Reply {
                 status: filtered.status,
                 body: Cow::Borrowed(b""),
                 flags: Flags::BODY_TOO_LONG,
                 cause: Cow::Owned(format!("the request's body is longer than {limit} bytes")),
-            }),
+            })),
             _ => Trouble::BodyTooLong(limit),
         }
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Conduct, Grade, Host};
+use crate::cluster::{Conduct, Grade};
 use crate::config::Forward;
 use crate::filter::Phase;
 use crate::proxy::passing::Again;
-use crate::proxy::tries::{CHOICES, Revisit, pick};
+use crate::proxy::setback::Setback;
+use crate::proxy::trail::Trail;
 use crate::route::{Found, Outcome, Replay, Reuse, Table};
-use crate::upstream::{ConnectError, PickError, Picked, PoolError, Pooled};
+use crate::upstream::{ConnectError, Picked, PoolError, Pooled};
 
 use super::attempt::Attempt;
 use super::course::Course;
@@ -31,24 +32,22 @@ impl<S: Setting> Exchange<'_, S> {
     ) -> Result<After, Stop> {
         let mut course = self.course(table, found, forward)?;
         let mut mirrored = self.mirror(&course);
-        let mut tried: Vec<Arc<Host>> = Vec::new();
-        let mut last: Option<Trouble> = None;
-        let mut choices = 0;
+        let mut trail = Trail::default();
         loop {
-            let picked = self.pick(&course, &tried, &mut last).await?;
-            self.record.host = Some(Arc::clone(picked.lease.host()));
+            let to = (&course.cluster, &course.clue);
+            let picked = trail.pick(self.connection.setting.hosts(), to).await?;
+            let host = picked.lease.host();
+            self.record.host = Some(Arc::clone(host));
             let filtered = self.filter(Phase::AfterHost, Some(found), Some(&course.cluster));
-            if filtered.await? == Again::Host && choices < CHOICES {
-                choices += 1;
-                tried.push(Arc::clone(picked.lease.host()));
+            if filtered.await? == Again::Host && trail.passes_over(host) {
                 continue;
             }
             let limits = &picked.settings.limits;
             let Some(_permit) = picked.limits.request(limits.requests) else {
-                return Err(overflow(&course, "requests").into());
+                return Err(Setback::overflow(&course.cluster, "requests").into());
             };
             course.tries.made += 1;
-            match self.try_host(&picked, &mut course, tried.len()).await? {
+            match self.try_host(&picked, &mut course, trail.len()).await? {
                 Tried::Done(after) => {
                     // By now the whole body has come, if it ever does.
                     if mirrored == Mirrored::NotYet {
@@ -59,9 +58,8 @@ impl<S: Setting> Exchange<'_, S> {
                     }
                     return Ok(after);
                 }
-                Tried::Refused(trouble) => {
-                    tried.push(Arc::clone(picked.lease.host()));
-                    last = Some(trouble);
+                Tried::Refused(status, setback) => {
+                    trail.leads_on(host, Outcome::Status(status), setback.into());
                 }
                 Tried::Missed { .. } if self.is_muddled => return Ok(After::Reset),
                 Tried::Missed {
@@ -72,8 +70,7 @@ impl<S: Setting> Exchange<'_, S> {
                     if !self.tries_again(&picked, &mut course, outcome, replay) {
                         return Err(trouble.into());
                     }
-                    tried.push(Arc::clone(picked.lease.host()));
-                    last = Some(trouble);
+                    trail.leads_on(host, outcome, trouble);
                 }
             }
         }
@@ -90,33 +87,6 @@ impl<S: Setting> Exchange<'_, S> {
         let (policy, flags) = (&course.forward.retry, &mut self.record.flags);
         let ended = (outcome, replay);
         course.tries.go_on(policy, picked, ended, flags)
-    }
-
-    async fn pick(
-        &mut self,
-        course: &Course<'_>,
-        tried: &[Arc<Host>],
-        last: &mut Option<Trouble>,
-    ) -> Result<Picked, Stop> {
-        // A host that was slow, or said no, may be asked again when no other is left; one that
-        // could not be reached may not.
-        let revisit = match last {
-            Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. }) => Revisit::Allowed,
-            _ => Revisit::Forbidden,
-        };
-        let (hosts, cluster) = (self.connection.setting.hosts(), &course.cluster);
-        let picked = pick(hosts, (cluster, &course.clue), tried, revisit).await;
-        picked.map_err(|error| match error {
-            // What the last host said tells more than that there is no other.
-            PickError::NoHost { .. } if last.is_some() => {
-                last.take().map_or(Stop::Silence, Stop::Trouble)
-            }
-            PickError::UnknownCluster => Trouble::UnknownCluster(course.cluster.to_string()).into(),
-            error => {
-                let cluster = course.cluster.clone();
-                Trouble::NoHost { cluster, error }.into()
-            }
-        })
     }
 
     /// One try on one host; a connection that went stale while it waited is no try.
@@ -150,7 +120,9 @@ impl<S: Setting> Exchange<'_, S> {
                 self.judge(picked, Conduct::Connected);
                 self.attempt(picked, course, upstream).await
             }
-            Err(PoolError::Overflow) => Err(overflow(course, "connections").into()),
+            Err(PoolError::Overflow) => {
+                Err(Setback::overflow(&course.cluster, "connections").into())
+            }
             Err(PoolError::Connect(error @ ConnectError::Exhausted(_))) => {
                 let cluster = course.cluster.clone();
                 Err(Trouble::Exhausted { cluster, error }.into())
@@ -226,7 +198,7 @@ impl<S: Setting> Exchange<'_, S> {
             Miss::Malformed(error) => {
                 return Err(Trouble::ResponseMalformed { host, error }.into());
             }
-            Miss::TimedOut(after, outcome) => (Trouble::TimedOut { host, after }, outcome),
+            Miss::TimedOut(after, outcome) => (Setback::TimedOut { host, after }.into(), outcome),
         };
         Ok(Tried::Missed {
             trouble,
@@ -291,9 +263,4 @@ impl<S: Setting> Exchange<'_, S> {
         self.record.reset = true;
         Stop::Silence
     }
-}
-
-fn overflow(course: &Course<'_>, what: &'static str) -> Trouble {
-    let cluster = course.cluster.clone();
-    Trouble::Overflow { cluster, what }
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use crate::filter::{BodySize, Phase, ReplyOrigin, RequestView, ResponseView, Step};
 use crate::name::ClusterName;
 use crate::protocol::http1::{Body, Fields};
-use crate::route::{Flags, Found, apply};
+use crate::route::{Found, apply};
 
-use crate::proxy::passing::{Again, Passed, Routed, named, pass, route_view};
+use crate::proxy::passing::{Again, Routed, named, pass, route_view};
 
 use super::exchange::{Exchange, Stop};
 use super::facts::Subject;
 use super::record::Origin;
-use super::trouble::Trouble;
 use super::{Setting, access};
 
 impl<S: Setting> Exchange<'_, S> {
@@ -27,25 +26,12 @@ impl<S: Setting> Exchange<'_, S> {
             return Ok(Again::No);
         }
         let fitting = Arc::clone(&self.fitting);
-        let from = std::mem::take(&mut self.resume);
+        let from = self.remarks.resume();
         let see = |look: &mut dyn FnMut(&mut RequestView<'_>) -> Step| {
             Ok::<_, Stop>(self.see(found, cluster, look))
         };
-        match pass(&fitting.chain, phase, from, see).await? {
-            Passed::On => Ok(Again::No),
-            Passed::Back(again, next) => {
-                self.resume = next;
-                if again == Again::Route {
-                    self.body_limit = None;
-                }
-                Ok(again)
-            }
-            Passed::Replied(reply) => Err(Trouble::Filtered(reply).into()),
-            Passed::Terminated => {
-                self.record.flags |= Flags::TERMINATED;
-                Err(Stop::Silence)
-            }
-        }
+        let passed = pass(&fitting.chain, phase, from, see).await?;
+        passed.settle(&mut self.remarks, &mut self.record.flags)
     }
 
     /// Shows the request to filters.
@@ -69,8 +55,8 @@ impl<S: Setting> Exchange<'_, S> {
             body,
             route: found.map(route_view),
             cluster: cluster.or_else(|| found.and_then(named)),
-            metadata: &mut self.metadata,
-            body_limit: &mut self.body_limit,
+            metadata: &mut self.remarks.metadata,
+            body_limit: &mut self.remarks.body_limit,
             flags: &mut self.record.flags,
             random: &mut rand::random,
         });

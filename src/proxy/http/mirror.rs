@@ -42,7 +42,7 @@ impl<S: Setting> Exchange<'_, S> {
     /// Sends a copy of the request where the route wants one, as soon as its body has come. A body
     /// that is too long to keep is not copied.
     pub(super) fn mirror(&mut self, course: &Course<'_>) -> Mirrored {
-        let Some(mirror) = &course.found.route.mirror else {
+        let Some((mirror, clue)) = &course.mirror else {
             return Mirrored::Settled;
         };
         let length = match self.intake.whole {
@@ -69,7 +69,7 @@ impl<S: Setting> Exchange<'_, S> {
             _ => Asked::Other,
         };
         let setting = &self.connection.setting;
-        let to = (mirror.cluster.clone(), course.mirror_clue.clone());
+        let to = (mirror.cluster.clone(), clue.clone());
         let copy = send(Rc::clone(setting), to, message, asked);
         if setting.run_aside(Box::pin(copy)) == Aside::Dropped {
             self.note_uncopied(course, "too many copies are under way");
@@ -80,7 +80,7 @@ impl<S: Setting> Exchange<'_, S> {
     /// Counts a copy that is not sent, and says why.
     pub(super) fn note_uncopied(&self, course: &Course<'_>, why: &str) {
         self.connection.setting.counters().count_uncopied();
-        let Some(mirror) = &course.found.route.mirror else {
+        let Some((mirror, _)) = &course.mirror else {
             return;
         };
         let (listener, cluster) = (&self.fitting.listener.name, &mirror.cluster);

@@ -4,7 +4,6 @@ pub(in crate::proxy) mod access;
 mod attempt;
 mod course;
 mod deliver;
-mod evidence;
 mod exchange;
 mod expect;
 pub(in crate::proxy) mod explain;

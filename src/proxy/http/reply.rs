@@ -11,6 +11,7 @@ use crate::protocol::http1::{Fields, Framing, standard_reason, write_status_line
 use super::pace::Pace;
 use super::transfer::Unsent;
 use super::trouble::Trouble;
+use crate::proxy::setback::Setback;
 
 /// The field that names the cause of a local reply.
 pub(super) const CAUSE: &str = "x-banyan-cause";
@@ -31,7 +32,7 @@ impl LocalReply {
             status,
             ..Self::default()
         };
-        if let Trouble::Filtered(filtered) = trouble {
+        if let Trouble::Setback(Setback::Filtered(filtered)) = trouble {
             reply.body.extend_from_slice(&filtered.body);
             return reply.typed();
         }

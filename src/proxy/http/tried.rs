@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cluster::Ending;
 use crate::protocol::http1::{Malformed, Method};
+use crate::proxy::setback::Setback;
 use crate::route::{Outcome, Replay, Reuse};
 
 use super::deliver::Cut;
@@ -16,7 +17,7 @@ pub(super) enum Tried {
     /// The downstream has its response.
     Done(After),
     /// It has not: the host's answer calls for another try, for which there is room.
-    Refused(Trouble),
+    Refused(u16, Setback),
     /// It has not, and may get one from another host.
     Missed {
         trouble: Trouble,

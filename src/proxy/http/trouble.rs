@@ -1,12 +1,11 @@
 //! What may go wrong with a request, and the one place that says which answer it gets.
 
-use std::time::Duration;
-
-use crate::filter::Reply;
-use crate::name::{ClusterName, RouterName};
+use crate::name::ClusterName;
 use crate::protocol::http1::{Malformed, Refusal};
+use crate::proxy::passing;
+use crate::proxy::setback::Setback;
 use crate::route::Flags;
-use crate::upstream::{ConnectError, PickError};
+use crate::upstream::ConnectError;
 
 /// Why a request gets an answer of the proxy's own. Its text names the cause, for the client and
 /// for the log.
@@ -41,49 +40,21 @@ pub(super) enum Trouble {
         cluster: ClusterName,
         error: ConnectError,
     },
-    /// A stream filter answered.
-    #[error("{}", .0.cause)]
-    Filtered(Reply),
-    /// No host may be chosen.
-    #[error("cluster `{cluster}`: {error}")]
-    NoHost {
-        cluster: ClusterName,
-        error: PickError,
-    },
-    /// No route takes the request.
-    #[error("no route matches in router `{0}`")]
-    NoRoute(RouterName),
-    /// The listener names no router, or the router is not there.
-    #[error("the listener has no router")]
-    NoRouter,
-    /// The cluster carries all that it may.
-    #[error("cluster `{cluster}`: its limit of {what} is reached")]
-    Overflow {
-        cluster: ClusterName,
-        what: &'static str,
-    },
-    /// The route's cluster does not exist.
-    #[error("there is no cluster `{0}`")]
-    UnknownCluster(String),
     /// The request is not HTTP as it should be.
     #[error("{0}")]
     Refused(Refusal),
     /// The response's head is not HTTP as it should be.
     #[error("host {host}: its response is malformed: {error}")]
     ResponseMalformed { host: String, error: Malformed },
+    /// What may befall every request.
+    #[error(transparent)]
+    Setback(#[from] Setback),
     /// The head did not come in time.
     #[error("the request's head came too slowly")]
     TooSlow,
-    /// The upstream took longer than the route allows.
-    #[error("host {host}: no response within {after:?}")]
-    TimedOut { host: String, after: Duration },
     /// The upstream ended the connection before its response began.
     #[error("host {host}: it closed the connection before it answered")]
     UpstreamClosed { host: String },
-    /// The upstream answered with a status for which the request was to be tried again, and no other
-    /// try got any answer.
-    #[error("host {host}: it answered {status}, and no other host answered")]
-    UpstreamStatus { host: String, status: u16 },
     /// The upstream reset the connection before its response began.
     #[error("host {host}: it reset the connection before it answered")]
     UpstreamReset { host: String },
@@ -98,16 +69,12 @@ impl Trouble {
             Self::BodyTooSlow | Self::TooSlow => 408,
             Self::ConnectRefused => 501,
             Self::ConnectFailed { .. }
-            | Self::NoHost { .. }
             | Self::ResponseMalformed { .. }
             | Self::UpstreamClosed { .. }
             | Self::UpstreamReset { .. } => 502,
-            Self::UpstreamStatus { status, .. } => *status,
-            Self::Exhausted { .. } | Self::Overflow { .. } => 503,
-            Self::Filtered(reply) => reply.status,
-            Self::NoRoute(_) | Self::NoRouter | Self::UnknownCluster(_) => 404,
+            Self::Exhausted { .. } => 503,
             Self::Refused(refusal) => refusal.status(),
-            Self::TimedOut { .. } => 504,
+            Self::Setback(setback) => setback.status(),
         }
     }
 
@@ -135,31 +102,28 @@ impl Trouble {
             | Self::ConnectRefused
             | Self::Refused(_)
             | Self::TooSlow
-            | Self::UpstreamClosed { .. }
-            | Self::UpstreamStatus { .. } => Flags::default(),
+            | Self::UpstreamClosed { .. } => Flags::NONE,
             Self::BodyTooLong(_) => Flags::BODY_TOO_LONG,
             Self::ConnectFailed { .. } | Self::Exhausted { .. } => Flags::CONNECT_FAILED,
-            Self::Filtered(reply) => reply.flags,
-            Self::NoHost { .. } => Flags::NO_HEALTHY_UPSTREAM,
-            Self::NoRoute(_) | Self::NoRouter | Self::UnknownCluster(_) => Flags::NO_ROUTE,
-            Self::Overflow { .. } => Flags::OVERFLOW,
             Self::ResponseMalformed { .. } | Self::UpstreamReset { .. } => Flags::REMOTE_RESET,
-            Self::TimedOut { .. } => Flags::TIMED_OUT,
+            Self::Setback(setback) => setback.flags(),
         }
     }
 
     /// The tag of its log line; `None` for what a client or a configuration is to be told only.
     pub(super) fn tag(&self) -> Option<&'static str> {
         match self {
-            Self::ConnectFailed { .. } | Self::NoHost { .. } => {
-                Some("mosn.proxy.upstream_conn_failed")
-            }
+            Self::ConnectFailed { .. } => Some("mosn.proxy.upstream_conn_failed"),
             Self::Exhausted { .. } => Some("process.exhausted"),
-            Self::NoRouter => Some("mosn.proxy.route_match_failed"),
-            Self::UnknownCluster(_) => Some("mosn.proxy.cluster_get_failed"),
             Self::ResponseMalformed { .. } => Some("mosn.proxy.codec_error"),
-            Self::Overflow { .. } => Some("proxy.overflow"),
+            Self::Setback(setback) => setback.tag(),
             _ => None,
         }
+    }
+}
+
+impl From<Setback> for passing::Stop<Trouble> {
+    fn from(setback: Setback) -> Self {
+        Self::Trouble(setback.into())
     }
 }

@@ -5,13 +5,12 @@ use crate::config::{Forward, Mirror};
 use crate::name::ClusterName;
 use crate::protocol::rpc::{Edit, Timeout};
 use crate::proxy::http::access;
+use crate::proxy::telling::{Aim, Arrival};
 use crate::proxy::tries::Tries;
-use crate::route::{Chosen, Found, Table, Timeouts, chosen};
-use crate::upstream::Hosts;
+use crate::route::{Found, Table, Timeouts};
 
 use super::edits::{Change, wanted};
 use super::exchange::Exchange;
-use super::facts::Telling;
 use super::setting::Carrier;
 use super::trouble::Trouble;
 
@@ -36,20 +35,18 @@ impl<S: Carrier> Exchange<'_, S> {
         found: &'r Found<'r>,
         forward: &'r Forward,
     ) -> Result<Course<'r>, Trouble> {
-        let choice = chosen(&forward.cluster, &*self, &mut rand::rng());
-        let Some(Chosen { cluster, metadata }) = choice else {
-            return Err(Trouble::UnknownCluster(String::new()));
+        let connection = &self.hub.connection;
+        let arrival = Arrival {
+            facts: &*self,
+            connection,
+            listener: &self.fitting.listener.address,
+            filtered: &self.remarks.metadata,
         };
-        let cluster = cluster.into_owned();
-        let telling = Telling {
-            exchange: &*self,
-            forward,
-            wanted: metadata.unwrap_or(&forward.metadata),
-        };
-        let hosts = self.hub.connection.setting.hosts();
-        let clue = hosts.clue(&cluster, &telling);
-        let mirror = found.route.mirror.as_ref();
-        let mirror = mirror.map(|mirror| (mirror, hosts.clue(&mirror.cluster, &telling)));
+        let Aim {
+            cluster,
+            clue,
+            mirror,
+        } = arrival.aim(found, forward, connection.setting.hosts())?;
         self.record.cluster = Some(cluster.clone());
         let headers = self.headers(table, found)?;
         Ok(Course {

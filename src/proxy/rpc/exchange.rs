@@ -13,14 +13,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::config::{Action, Metadata};
-use crate::filter::{BodyLimit, Phase};
+use crate::config::Action;
+use crate::filter::Phase;
 use crate::protocol::http1::{Request, Response};
 use crate::protocol::rpc::{Kind, Message};
 use crate::proxy::http::facts::{Path, Subject};
 use crate::proxy::http::record::{Origin, Record};
 use crate::proxy::http::{Fitting, access};
-use crate::proxy::passing::{self, Again, ROUNDS, Routed};
+use crate::proxy::passing::{self, Again, ROUNDS, Remarks, Routed};
+use crate::proxy::setback::Setback;
 use crate::route::{Flags, Found, Table};
 
 use super::hub::Hub;
@@ -40,10 +41,8 @@ pub(super) struct Exchange<'h, S: Carrier> {
     /// The fields of what went downstream, where they are logged.
     pub(super) response: Option<Response>,
     pub(super) record: Record,
-    pub(super) metadata: Metadata,
-    pub(super) body_limit: Option<BodyLimit>,
-    /// Where the filters of a phase go on that have sent the request back.
-    pub(super) resume: usize,
+    /// Of its filters.
+    pub(super) remarks: Remarks,
     is_over: bool,
 }
 
@@ -76,9 +75,7 @@ impl<'h, S: Carrier> Exchange<'h, S> {
             fields: OnceCell::new(),
             response: None,
             record,
-            metadata: Metadata::new(),
-            body_limit: None,
-            resume: 0,
+            remarks: Remarks::default(),
             is_over: false,
         };
         exchange.respond().await;
@@ -94,7 +91,7 @@ impl<'h, S: Carrier> Exchange<'h, S> {
             return self.stopped(stop, None);
         }
         let Some(table) = self.fitting.table(&*self.hub.connection.setting) else {
-            return self.stopped(Trouble::NoRouter.into(), None);
+            return self.stopped(Setback::NoRouter.into(), None);
         };
         for _ in 0..ROUNDS {
             let found = table.find(&*self);
@@ -110,8 +107,8 @@ impl<'h, S: Carrier> Exchange<'h, S> {
     async fn act(&mut self, table: &Table, found: Option<&Found<'_>>) {
         let routed = Some((table, found));
         let Some(found) = found else {
-            let trouble = Trouble::NoRoute(table.router().name.clone());
-            return self.stopped(trouble.into(), routed);
+            let setback = Setback::NoRoute(table.router().name.clone());
+            return self.stopped(setback.into(), routed);
         };
         match &found.route.action {
             Action::Forward(forward) => match self.forward(table, found, forward).await {
@@ -147,7 +144,7 @@ impl<'h, S: Carrier> Exchange<'h, S> {
             self.note(tag, kind.to_owned(), &text);
         }
         let body = match &trouble {
-            Trouble::Filtered(reply) => &reply.body,
+            Trouble::Setback(Setback::Filtered(reply)) => &reply.body,
             _ => &b""[..],
         };
         self.reply(trouble.code(), body, routed);

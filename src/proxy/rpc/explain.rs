@@ -11,6 +11,7 @@ use crate::proxy::http::explain::{Nowhere, shares, timeouts};
 use crate::proxy::http::facts::{Path, Subject};
 use crate::proxy::http::record::Record;
 use crate::proxy::http::{Asked, Explained, Fitting, Forwarded, Outcome, access};
+use crate::proxy::setback::Setback;
 use crate::route::{Facts, Found, Table};
 
 use super::edits::{Change, wanted};
@@ -49,7 +50,7 @@ pub fn explain(
     }
     let Some(table) = table else {
         explained.filter(fitting, None, &mut request);
-        explained.outcome = reply(&Trouble::NoRouter);
+        explained.outcome = reply(&Setback::NoRouter.into());
         return explained;
     };
     explained.router = Some(table.router().name.to_string());
@@ -69,7 +70,7 @@ pub fn explain(
     seen.fields = request.fields.clone();
     let Some(found) = table.find(&call) else {
         explained.filter(fitting, None, &mut seen);
-        explained.outcome = reply(&Trouble::NoRoute(table.router().name.clone()));
+        explained.outcome = reply(&Setback::NoRoute(table.router().name.clone()).into());
         return explained;
     };
     let filtered = explained.filter(fitting, Some(&found), &mut seen);

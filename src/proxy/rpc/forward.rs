@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Conduct, Grade, Host};
+use crate::cluster::{Conduct, Grade};
 use crate::config::{Forward, RetryOn};
 use crate::filter::Phase;
 use crate::protocol::rpc::{Message, Timeout};
 use crate::proxy::passing::Again;
-use crate::proxy::tries::{CHOICES, Revisit, pick};
+use crate::proxy::setback::Setback;
+use crate::proxy::trail::Trail;
 use crate::route::{Found, Outcome, Replay, Reuse, Table};
-use crate::upstream::{Ending, PickError, Picked, Reply, Sent, Told, TrunkEnd};
+use crate::upstream::{Ending, Picked, Reply, Sent, Told, TrunkEnd};
 
 use super::course::Course;
 use super::exchange::{Exchange, Stop};
-use super::reach::{conduct, overflow};
+use super::reach::conduct;
 use super::setting::Carrier;
 use super::trouble::Trouble;
 
@@ -42,49 +43,46 @@ impl<S: Carrier> Exchange<'_, S> {
     ) -> Result<Message, Stop> {
         let mut course = self.course(table, found, forward)?;
         self.mirror(&course);
-        let mut tried: Vec<Arc<Host>> = Vec::new();
-        let mut last: Option<Trouble> = None;
-        let mut choices = 0;
+        let mut trail = Trail::default();
         loop {
-            let picked = self.pick(&course, &tried, &mut last).await?;
-            let host = Arc::clone(picked.lease.host());
-            self.record.host = Some(Arc::clone(&host));
+            let to = (&course.cluster, &course.clue);
+            let picked = trail.pick(self.connection().setting.hosts(), to).await?;
+            let host = picked.lease.host();
+            self.record.host = Some(Arc::clone(host));
             let filtered = self.filter(Phase::AfterHost, Some(found), Some(&course.cluster));
-            if filtered.await? == Again::Host && choices < CHOICES {
-                choices += 1;
-                tried.push(host);
+            if filtered.await? == Again::Host && trail.passes_over(host) {
                 continue;
             }
             let limits = &picked.settings.limits;
             let Some(_permit) = picked.limits.request(limits.requests) else {
-                return Err(overflow(&course.cluster, "requests").into());
+                return Err(Setback::overflow(&course.cluster, "requests").into());
             };
             course.tries.made += 1;
-            let tries = tried.len() + 1;
-            let (trouble, outcome, replay) =
-                match self.try_host(&picked, &mut course, tries).await? {
-                    Tried::Missed {
-                        trouble,
-                        outcome,
-                        replay,
-                    } => (trouble, outcome, replay),
-                    Tried::Answered(response) => {
-                        let code = self.hub.codec().code(&response.frame);
-                        let (outcome, replay) = (Outcome::Status(code), replay(&course));
-                        if !self.tries_again(&picked, &mut course, outcome, replay) {
-                            return Ok(response);
-                        }
-                        let host = host.to_string();
-                        tried.push(Arc::clone(picked.lease.host()));
-                        last = Some(Trouble::UpstreamStatus { host, code });
-                        continue;
+            match self.try_host(&picked, &mut course, trail.len() + 1).await? {
+                Tried::Answered(response) => {
+                    let status = self.hub.codec().code(&response.frame);
+                    let outcome = Outcome::Status(status);
+                    let replay = replay(&course);
+                    if !self.tries_again(&picked, &mut course, outcome, replay) {
+                        return Ok(response);
                     }
-                };
-            if !self.tries_again(&picked, &mut course, outcome, replay) {
-                return Err(trouble.into());
+                    let setback = Setback::UpstreamStatus {
+                        host: host.to_string(),
+                        status,
+                    };
+                    trail.leads_on(host, outcome, setback.into());
+                }
+                Tried::Missed {
+                    trouble,
+                    outcome,
+                    replay,
+                } => {
+                    if !self.tries_again(&picked, &mut course, outcome, replay) {
+                        return Err(trouble.into());
+                    }
+                    trail.leads_on(host, outcome, trouble);
+                }
             }
-            tried.push(host);
-            last = Some(trouble);
         }
     }
 
@@ -102,33 +100,6 @@ impl<S: Carrier> Exchange<'_, S> {
         let (policy, flags) = (&course.forward.retry, &mut self.record.flags);
         let ended = (outcome, replay);
         course.tries.go_on(policy, picked, ended, flags)
-    }
-
-    async fn pick(
-        &self,
-        course: &Course<'_>,
-        tried: &[Arc<Host>],
-        last: &mut Option<Trouble>,
-    ) -> Result<Picked, Stop> {
-        // A host that was slow, or said no, may be asked again when no other is left; one that
-        // could not be reached may not.
-        let revisit = match last {
-            Some(Trouble::UpstreamStatus { .. } | Trouble::TimedOut { .. }) => Revisit::Allowed,
-            _ => Revisit::Forbidden,
-        };
-        let (hosts, cluster) = (self.connection().setting.hosts(), &course.cluster);
-        let picked = pick(hosts, (cluster, &course.clue), tried, revisit).await;
-        picked.map_err(|error| match error {
-            // What the last host said tells more than that there is no other.
-            PickError::NoHost { .. } if last.is_some() => {
-                last.take().map_or(Stop::Silence, Stop::Trouble)
-            }
-            PickError::UnknownCluster => Trouble::UnknownCluster(cluster.to_string()).into(),
-            error => {
-                let cluster = cluster.clone();
-                Trouble::NoHost { cluster, error }.into()
-            }
-        })
     }
 
     /// One try on one host.
@@ -177,7 +148,7 @@ impl<S: Carrier> Exchange<'_, S> {
         }
         let host = picked.lease.host().to_string();
         Tried::Missed {
-            trouble: Trouble::TimedOut { host, after },
+            trouble: Setback::TimedOut { host, after }.into(),
             outcome,
             replay: Replay::Safe,
         }

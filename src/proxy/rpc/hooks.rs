@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::filter::{BodySize, Phase, RequestView, Step};
 use crate::name::ClusterName;
 use crate::protocol::rpc::{Decoded, Edit, Message};
-use crate::route::{Flags, Found};
+use crate::route::Found;
 
 use super::edits::{Change, between};
-use crate::proxy::passing::{Again, Passed, named, pass, route_view};
+use crate::proxy::passing::{Again, named, pass, route_view};
 
 use super::exchange::{Exchange, Stop};
 use super::setting::Carrier;
@@ -26,24 +26,11 @@ impl<S: Carrier> Exchange<'_, S> {
             return Ok(Again::No);
         }
         let fitting = Arc::clone(&self.fitting);
-        let from = std::mem::take(&mut self.resume);
+        let from = self.remarks.resume();
         let see =
             |look: &mut dyn FnMut(&mut RequestView<'_>) -> Step| self.see(found, cluster, look);
-        match pass(&fitting.chain, phase, from, see).await? {
-            Passed::On => Ok(Again::No),
-            Passed::Back(again, next) => {
-                self.resume = next;
-                if again == Again::Route {
-                    self.body_limit = None;
-                }
-                Ok(again)
-            }
-            Passed::Replied(reply) => Err(Trouble::Filtered(reply).into()),
-            Passed::Terminated => {
-                self.record.flags |= Flags::TERMINATED;
-                Err(Stop::Silence)
-            }
-        }
+        let passed = pass(&fitting.chain, phase, from, see).await?;
+        passed.settle(&mut self.remarks, &mut self.record.flags)
     }
 
     /// Shows the request to filters, and makes what they change of its headers the request's.
@@ -62,8 +49,8 @@ impl<S: Carrier> Exchange<'_, S> {
             body: BodySize::Known(self.message.frame.content.len() as u64),
             route: found.map(route_view),
             cluster: cluster.or_else(|| found.and_then(named)),
-            metadata: &mut self.metadata,
-            body_limit: &mut self.body_limit,
+            metadata: &mut self.remarks.metadata,
+            body_limit: &mut self.remarks.body_limit,
             flags: &mut self.record.flags,
             random: &mut rand::random,
         });

@@ -8,13 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::cluster::Conduct;
 use crate::config::PoolMode;
 use crate::name::ClusterName;
+use crate::proxy::setback::Setback;
 use crate::upstream::{
     Ending, Picked, PoolError, Pooled, Reply, Sent, Sole, Spoken, Told, Trunk, TrunkEnd,
 };
 
 use super::exchange::{Exchange, Stop};
 use super::setting::Carrier;
-use super::trouble::Trouble;
 
 impl<S: Carrier> Exchange<'_, S> {
     /// Sends the request to the host, with another header block where one is given, and waits for
@@ -95,7 +95,9 @@ impl<S: Carrier> Exchange<'_, S> {
         let free = free(&*self.connection().setting, picked, self.hub.spoken);
         let upstream = match free.await {
             Ok(upstream) => upstream,
-            Err(PoolError::Overflow) => return Err(overflow(cluster, "connections").into()),
+            Err(PoolError::Overflow) => {
+                return Err(Setback::overflow(cluster, "connections").into());
+            }
             Err(PoolError::Connect(error)) => {
                 return Ok(Reply::Ended(Ending {
                     why: TrunkEnd::Unreached(Rc::new(error)),
@@ -131,7 +133,7 @@ impl<S: Carrier> Exchange<'_, S> {
         }
         let setting = &self.connection().setting;
         let permit = setting.pools().permit(settings, &picked.limits).await;
-        let permit = permit.ok_or_else(|| overflow(cluster, "connections"))?;
+        let permit = permit.ok_or_else(|| Setback::overflow(cluster, "connections"))?;
         // Another request may have begun it meanwhile.
         if let Some(trunk) = self.hub.bonds.to(host) {
             return Ok(trunk);
@@ -155,11 +157,6 @@ impl<S: Carrier> Exchange<'_, S> {
         self.record.status = 200;
         Stop::Silence
     }
-}
-
-pub(super) fn overflow(cluster: &ClusterName, what: &'static str) -> Trouble {
-    let cluster = cluster.clone();
-    Trouble::Overflow { cluster, what }
 }
 
 /// The connection to the host that this worker's requests share; of several, the one of this turn.

@@ -16,6 +16,7 @@ use crate::config::{
 };
 use crate::filter::RouteView;
 use crate::protocol::http1::{Fields, HeadLimits, Parsed, Request};
+use crate::proxy::setback::Setback;
 use crate::route::{Facts, Found, Table, Timeouts, location, why_not};
 
 use super::facts::{Path, Site, Subject};
@@ -135,7 +136,7 @@ pub fn explain(fitting: &Arc<Fitting>, table: Option<&Table>, asked: &Asked) -> 
         (Ok(request), Some(table)) => explained.route(fitting, table, request, asked),
         (Ok(mut request), None) => {
             explained.filter(fitting, None, &mut request);
-            reply(&Trouble::NoRouter)
+            reply(&Setback::NoRouter.into())
         }
         (Err(trouble), _) => reply(&trouble),
     };
@@ -170,7 +171,7 @@ impl Explained {
         self.look(table, &subject);
         let Some(found) = table.find(&subject) else {
             self.filter(fitting, None, &mut request);
-            return reply(&Trouble::NoRoute(table.router().name.clone()));
+            return reply(&Setback::NoRoute(table.router().name.clone()).into());
         };
         let shares = match &found.route.action {
             Action::Forward(forward) => shares(forward, &subject),
