@@ -1,6 +1,6 @@
 //! The requests under way on one connection, by the ids that they have there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// What waits for answers on one connection, by an id of our own for each.
@@ -9,8 +9,9 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Streams<T> {
     open: HashMap<u64, Open<T>, foldhash::fast::RandomState>,
-    /// Those that wait until then only.
-    deadlines: BTreeSet<(Instant, u64)>,
+    /// No deadline of those in `open` is before. To know the very first would cost every stream;
+    /// so all are looked at once when it has come, which with deadlines of a kind is once in so long.
+    earliest: Option<Instant>,
     next: u64,
     last: u64,
     /// Whether every id has been given once.
@@ -40,7 +41,7 @@ impl<T> Streams<T> {
     pub fn new(last: u64) -> Self {
         Self {
             open: HashMap::default(),
-            deadlines: BTreeSet::new(),
+            earliest: None,
             next: 1,
             last,
             came_round: false,
@@ -56,9 +57,10 @@ impl<T> Streams<T> {
         while self.open.contains_key(&id) {
             id = self.count();
         }
-        if let Some(deadline) = deadline {
-            self.deadlines.insert((deadline, id));
+        if self.open.is_empty() {
+            self.earliest = None;
         }
+        self.earliest = earlier(self.earliest, deadline);
         self.open.insert(id, Open { stream, deadline });
         Some(id)
     }
@@ -96,31 +98,30 @@ impl<T> Streams<T> {
 
     /// Whoever waits under this id gives up: an answer comes too late from now on.
     pub fn close(&mut self, id: u64) -> Option<T> {
-        let Open { stream, deadline } = self.open.remove(&id)?;
-        if let Some(deadline) = deadline {
-            self.deadlines.remove(&(deadline, id));
-        }
-        Some(stream)
+        self.open.remove(&id).map(|open| open.stream)
     }
 
-    /// One whose time is over; to be asked for until there is none.
-    pub fn overdue(&mut self, now: Instant) -> Option<T> {
-        let &(deadline, id) = self.deadlines.first()?;
-        match deadline <= now {
-            true => self.close(id),
-            false => None,
+    /// Those whose time is over, in no order.
+    pub fn overdue(&mut self, now: Instant) -> Vec<T> {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return Vec::new();
         }
+        let is_over = |open: &Open<T>| open.deadline.is_some_and(|deadline| deadline <= now);
+        let over = self.open.extract_if(|_, open| is_over(open));
+        let over = over.map(|(_, open)| open.stream).collect();
+        let left = self.open.values().map(|open| open.deadline);
+        self.earliest = left.fold(None, earlier);
+        over
     }
 
-    /// When the first of them is overdue.
+    /// When to ask again for those that are [overdue](Self::overdue): before that, none is.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        self.earliest.filter(|_| !self.open.is_empty())
     }
 
     /// All of them, which wait no more.
     pub fn close_all(&mut self) -> impl Iterator<Item = T> + use<T> {
-        self.deadlines.clear();
         let open = std::mem::take(&mut self.open);
         open.into_values().map(|open| open.stream)
     }
@@ -136,6 +137,10 @@ impl<T> Streams<T> {
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn those_whose_time_is_over_come_in_the_order_of_their_deadlines() {
+    fn those_whose_time_is_over_wait_no_more() {
         let now = Instant::now();
         let at = |millis| Some(now + Duration::from_millis(millis));
         let mut streams = Streams::new(100);
@@ -190,13 +195,16 @@ mod tests {
         streams.open('d', None);
         assert_eq!(streams.next_deadline(), at(10));
         streams.close(b);
-        assert_eq!(streams.overdue(now), None);
-        let late = now + Duration::from_secs(1);
-        assert_eq!(streams.overdue(late), Some('c'));
-        assert_eq!(streams.overdue(late), Some('a'));
-        assert_eq!(streams.overdue(late), None);
+        assert!(streams.overdue(now).is_empty());
+        assert!(streams.overdue(now + Duration::from_millis(10)).is_empty());
+        assert_eq!(streams.next_deadline(), at(20));
+        let mut late = streams.overdue(now + Duration::from_secs(1));
+        late.sort_unstable();
+        assert_eq!(late, ['a', 'c']);
         assert_eq!(streams.close_all().collect::<Vec<_>>(), ['d']);
         assert_eq!((streams.len(), streams.next_deadline()), (0, None));
+        streams.open('e', at(90));
+        assert_eq!(streams.next_deadline(), at(90));
     }
 
     #[derive(Clone, Debug)]
@@ -246,7 +254,7 @@ mod tests {
                     Event::Pass(millis) => {
                         clock += millis;
                         let is_over = |deadline: Option<u64>| deadline.is_some_and(|at| at <= clock);
-                        let mut over: Vec<_> = std::iter::from_fn(|| streams.overdue(at(clock))).collect();
+                        let mut over = streams.overdue(at(clock));
                         over.sort_unstable();
                         let mut expected: Vec<_> = list.values()
                             .filter(|(_, deadline)| is_over(*deadline))
@@ -255,11 +263,15 @@ mod tests {
                         expected.sort_unstable();
                         prop_assert_eq!(over, expected);
                         list.retain(|_, (_, deadline)| !is_over(*deadline));
+                        // Whoever waits for it does not wait in vain at once.
+                        prop_assert!(streams.next_deadline().is_none_or(|next| next > at(clock)));
                     }
                 }
                 prop_assert_eq!(streams.len(), list.len());
                 let next = list.values().filter_map(|(_, deadline)| *deadline).min();
-                prop_assert_eq!(streams.next_deadline(), next.map(at));
+                if let Some(next) = next {
+                    prop_assert!(streams.next_deadline().is_some_and(|asked| asked <= at(next)));
+                }
             }
         }
     }

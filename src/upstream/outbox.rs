@@ -9,13 +9,15 @@ use crate::net::Stream;
 /// as a whole.
 const MOST: usize = if cfg!(test) { 4096 } else { 256 * 1024 };
 
-/// Memory that is kept while nothing waits.
+/// Memory that is kept while nothing waits, unless [more is](Outbox::keep_more).
 const KEPT: usize = 16 * 1024;
 
 /// What waits to be written to a connection: everything at once, in one call.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
+    /// Memory beyond [`KEPT`] that is kept while nothing waits.
+    more: usize,
     /// Those of `bytes` that are written.
     written: usize,
     /// Those before `bytes`.
@@ -23,6 +25,20 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// Keeps the memory of a usual batch while nothing waits: what carries the requests of many is
+    /// filled again at once. [`rest`](Self::rest) gives it back.
+    pub fn keep_more(&mut self) {
+        self.more = MOST;
+    }
+
+    /// Gives back what [`keep_more`](Self::keep_more) has kept, unless something waits.
+    pub fn rest(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > KEPT {
+            self.forget_written();
+            self.bytes = Vec::new();
+        }
+    }
+
     /// Whether there is room for more.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -72,7 +88,7 @@ impl Outbox {
             }
         }
         self.forget_written();
-        if self.bytes.capacity() > KEPT {
+        if self.bytes.capacity() > KEPT + self.more {
             self.bytes = Vec::new();
         }
         Poll::Ready(Ok(()))

@@ -144,9 +144,15 @@ impl Trunk {
         matches!(self.0.state.get(), State::Opening | State::Open)
     }
 
+    /// Whether nobody has to wait before it sends a request.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.0.out.borrow().has_room() || !self.takes_requests()
+    }
+
     /// Ready when there is room for another request. It is kept for nobody.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.out.borrow().has_room() || !self.takes_requests() {
+        if self.has_room() {
             return Poll::Ready(());
         }
         self.0.waiting.borrow_mut().push(cx.waker().clone());
@@ -314,15 +320,14 @@ impl Trunk {
 
     /// Tells those whose time is over, and says when the next one's is.
     pub(super) fn give_up_late(&self, now: Instant) -> Option<Instant> {
-        loop {
-            let late = self.0.streams.borrow_mut().overdue(now);
-            let Some(late) = late else {
-                break;
-            };
-            if let Awaits::Request { to, .. } = late {
+        let late = self.0.streams.borrow_mut().overdue(now);
+        if !late.is_empty() {
+            self.rests();
+        }
+        for awaits in late {
+            if let Awaits::Request { to, .. } = awaits {
                 let _ = to.send(Answer::TimedOut);
             }
-            self.rests();
         }
         self.0.streams.borrow().next_deadline()
     }

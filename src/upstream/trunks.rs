@@ -180,6 +180,9 @@ fn look_at(trunk: &Trunk, now: Instant) {
     if departure.is_overdue(now) || (departure.is_leaving() && rests) || trunk.is_stale(now) {
         return trunk.call_off(End::Left);
     }
+    if rests {
+        trunk.0.out.borrow_mut().rest();
+    }
     trunk.keep_alive(now);
 }
 
@@ -211,6 +214,7 @@ async fn drive(trunk: Trunk, settings: Arc<config::Cluster>, book: Book) {
     let end = match open(trunk, &settings, &book, &mut alarm).await {
         Ok(stream) => {
             trunk.opened(now());
+            trunk.0.out.borrow_mut().keep_more();
             let mut inbox = Inbox::default();
             let mut moved = Moved::default();
             let end = poll_fn(|cx| {

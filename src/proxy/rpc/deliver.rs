@@ -53,7 +53,7 @@ impl<S: Carrier> Exchange<'_, S> {
         self.hub
             .answer(|out| codec.relay(frame, bytes, id, None, out));
         if !self.fitting.listener.access_logs.is_empty() {
-            let mut logged = Response::default();
+            let mut logged = Box::<Response>::default();
             logged.fields = self.fields_of(&response);
             self.response = Some(logged);
         }

@@ -37,9 +37,9 @@ pub(super) struct Exchange<'h, S: Carrier> {
     pub(super) fitting: Arc<Fitting>,
     pub(super) message: Message,
     /// Its headers as fields, once somebody has asked.
-    fields: OnceCell<Request>,
+    fields: OnceCell<Box<Request>>,
     /// The fields of what went downstream, where they are logged.
-    pub(super) response: Option<Response>,
+    pub(super) response: Option<Box<Response>>,
     pub(super) record: Record,
     /// Of its filters.
     pub(super) remarks: Remarks,
@@ -153,7 +153,7 @@ impl<'h, S: Carrier> Exchange<'h, S> {
     /// Its headers as fields.
     pub(super) fn fields(&self) -> &Request {
         self.fields.get_or_init(|| {
-            let mut request = Request::default();
+            let mut request = Box::<Request>::default();
             let Message { frame, bytes } = &self.message;
             let push = &mut |name: &[u8], value: &[u8]| request.fields.push(name, value);
             // What cannot be read is refused before anybody asks.
@@ -176,7 +176,7 @@ impl<'h, S: Carrier> Exchange<'h, S> {
             request: self.fields(),
             path: &Path::AsItCame,
             record: &self.record,
-            response: self.response.as_ref(),
+            response: self.response.as_deref(),
             fitting: &self.fitting,
             connection: &self.hub.connection,
         }

@@ -42,7 +42,8 @@ impl<S: Carrier> Exchange<'_, S> {
                 }
             },
             PoolMode::PingPong => {
-                let alone = self.send_alone(picked, cluster, headers);
+                // Connecting takes a future that all others would have to make room for.
+                let alone = Box::pin(self.send_alone(picked, cluster, headers));
                 match until {
                     None => alone.await,
                     Some(until) => match timeout_at(until, alone).await {
@@ -62,14 +63,9 @@ impl<S: Carrier> Exchange<'_, S> {
         headers: Option<&[u8]>,
         until: Option<Instant>,
     ) -> Result<Option<Reply>, Stop> {
-        let mut room = poll_fn(|cx| trunk.poll_room(cx));
-        match until {
-            None => room.await,
-            Some(until) => {
-                if timeout_at(until, &mut room).await.is_err() {
-                    return Ok(Some(Reply::TimedOut));
-                }
-            }
+        // Nearly always: neither a timer nor its place in the future.
+        if !trunk.has_room() && !Box::pin(room(trunk, until)).await {
+            return Ok(Some(Reply::TimedOut));
         }
         self.record.upstream_id = Some(trunk.id());
         if self.is_one_way() {
@@ -156,6 +152,18 @@ impl<S: Carrier> Exchange<'_, S> {
         self.record.forwarded = Some(Instant::now());
         self.record.status = 200;
         Stop::Silence
+    }
+}
+
+/// Waits until there is room for another request; whether that came in time.
+async fn room(trunk: &Trunk, until: Option<Instant>) -> bool {
+    let room = poll_fn(|cx| trunk.poll_room(cx));
+    match until {
+        None => {
+            room.await;
+            true
+        }
+        Some(until) => timeout_at(until, room).await.is_ok(),
     }
 }
 
