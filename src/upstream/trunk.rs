@@ -270,10 +270,10 @@ impl Trunk {
     }
 
     /// A frame has come.
-    pub(super) fn take(&self, message: Message) -> Result<(), End> {
+    pub(super) fn take(&self, message: Message, now: Instant) -> Result<(), End> {
         let asker = message.frame.asker;
         match message.frame.kind {
-            Kind::Response => self.deliver(asker.id, message),
+            Kind::Response => self.deliver(asker.id, message, now),
             Kind::HeartbeatAck => self.acknowledged(asker.id),
             Kind::Heartbeat => self.acknowledge(&asker),
             Kind::GoAway => self.leave(),
@@ -283,7 +283,7 @@ impl Trunk {
         Ok(())
     }
 
-    fn deliver(&self, id: u64, message: Message) {
+    fn deliver(&self, id: u64, message: Message, now: Instant) {
         let answered = self.0.streams.borrow_mut().answer(id);
         match answered {
             Answered::Awaited(Awaits::Request { to, .. }) => {
@@ -293,7 +293,7 @@ impl Trunk {
             Answered::Awaited(Awaits::Heartbeat) => {}
             Answered::Late | Answered::Unknown => self.host().load().count_stray(),
         }
-        self.rests();
+        self.rests(now);
     }
 
     fn acknowledged(&self, id: u64) {
@@ -322,7 +322,7 @@ impl Trunk {
     pub(super) fn give_up_late(&self, now: Instant) -> Option<Instant> {
         let late = self.0.streams.borrow_mut().overdue(now);
         if !late.is_empty() {
-            self.rests();
+            self.rests(now);
         }
         for awaits in late {
             if let Awaits::Request { to, .. } = awaits {
@@ -391,10 +391,9 @@ impl Trunk {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    fn rests(&self) {
+    fn rests(&self, now: Instant) {
         if self.0.streams.borrow().is_empty() {
-            let now = tokio::time::Instant::now();
-            self.0.idle_since.set(now.into_std());
+            self.0.idle_since.set(now);
         }
     }
 }
@@ -432,7 +431,7 @@ impl Drop for Waiting {
         // Once it is answered, its id may be another's.
         if !self.answer.is_terminated() {
             self.trunk.0.streams.borrow_mut().close(self.id);
-            self.trunk.rests();
+            self.trunk.rests(tokio::time::Instant::now().into_std());
         }
     }
 }

@@ -263,7 +263,7 @@ async fn open(
     ));
     let connected = poll_fn(|cx| {
         trunk.is_driven_by(cx);
-        alarm.poll(trunk, cx);
+        alarm.poll(trunk, now(), cx);
         if let Some(end) = trunk.0.called_off.take() {
             return Poll::Ready(Err(end));
         }
@@ -289,7 +289,9 @@ fn poll(
     if let Some(end) = trunk.0.called_off.take() {
         return Poll::Ready(end);
     }
-    if let Poll::Ready(end) = read(trunk, stream, inbox, moved, cx) {
+    // One look at the clock for all that this turn does.
+    let now = now();
+    if let Poll::Ready(end) = read(trunk, stream, inbox, moved, now, cx) {
         return Poll::Ready(end);
     }
     let flushed = trunk.0.out.borrow_mut().poll_flush(cx, stream);
@@ -299,7 +301,7 @@ fn poll(
     if trunk.0.out.borrow().has_room() {
         trunk.wake_waiting();
     }
-    alarm.poll(trunk, cx);
+    alarm.poll(trunk, now, cx);
     let is_done = trunk.state() == State::Leaving && trunk.under_way() == 0;
     match is_done && flushed.is_ready() {
         true => Poll::Ready(End::Left),
@@ -313,6 +315,7 @@ fn read(
     stream: &Stream,
     inbox: &mut Inbox,
     moved: &mut Moved,
+    now: Instant,
     cx: &mut Context<'_>,
 ) -> Poll<End> {
     for _ in 0..READS {
@@ -323,8 +326,8 @@ fn read(
                 Err(_) => return Poll::Ready(Err(End::Reset)),
             };
             moved.0 += received as u64;
-            trunk.heard(now());
-            Poll::Ready(take(trunk, inbox, &scratch[..received]))
+            trunk.heard(now);
+            Poll::Ready(take(trunk, inbox, &scratch[..received], now))
         });
         match ready!(read) {
             Ok(()) => {}
@@ -335,12 +338,12 @@ fn read(
     Poll::Pending
 }
 
-fn take(trunk: &Trunk, inbox: &mut Inbox, input: &[u8]) -> Result<(), End> {
+fn take(trunk: &Trunk, inbox: &mut Inbox, input: &[u8], now: Instant) -> Result<(), End> {
     let mut wrong = None;
     let spoken = &trunk.0;
     let taken = inbox.take(spoken.codec, spoken.most, input, &mut |message| {
         if wrong.is_none() {
-            wrong = trunk.take(message).err();
+            wrong = trunk.take(message, now).err();
         }
     });
     match (wrong, taken) {
@@ -358,9 +361,10 @@ struct Alarm {
 }
 
 impl Alarm {
-    fn poll(&mut self, trunk: &Trunk, cx: &mut Context<'_>) {
+    fn poll(&mut self, trunk: &Trunk, now: Instant, cx: &mut Context<'_>) {
+        let mut now = now;
         loop {
-            let Some(next) = trunk.give_up_late(now()) else {
+            let Some(next) = trunk.give_up_late(now) else {
                 return;
             };
             let next = next.into();
@@ -373,6 +377,7 @@ impl Alarm {
             if sleep.as_mut().poll(cx).is_pending() {
                 return;
             }
+            now = self::now();
         }
     }
 }

@@ -23,11 +23,11 @@ async fn a_request_comes_back_under_its_own_id() {
     // Nothing but the id was changed on the way.
     let mut seen = came.message.bytes.clone();
     seen[5..9].copy_from_slice(&sent[5..9]);
-    assert_eq!(seen, sent);
+    assert_eq!(*seen, sent[..]);
     assert_ne!(came.message.frame.asker.id, 4711);
     let mut expected = response(&came.message, b"answer");
     expected[5..9].copy_from_slice(&sent[5..9]);
-    assert_eq!(answer.bytes, expected);
+    assert_eq!(*answer.bytes, expected[..]);
 }
 
 #[actix::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::FrameBytes;
+
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Kind {
@@ -93,7 +95,7 @@ pub struct Message {
     /// Where its parts lie.
     pub frame: Frame,
     /// Those of the frame, and no others.
-    pub bytes: Vec<u8>,
+    pub bytes: FrameBytes,
 }
 
 /// What some bytes begin with.

@@ -1,6 +1,6 @@
 //! The frames of a stream that comes in pieces.
 
-use super::{Codec, Decoded, Malformed, Message};
+use super::{Codec, Decoded, FrameBytes, Malformed, Message};
 
 /// What came of a frame that is not whole yet. Between two frames it holds no memory.
 ///
@@ -32,7 +32,7 @@ impl Inbox {
         if let Decoded::Frame(frame) = codec.decode(&self.unread, most)?
             && frame.length == self.unread.len()
         {
-            let bytes = std::mem::take(&mut self.unread);
+            let bytes = std::mem::take(&mut self.unread).into();
             each(Message { frame, bytes });
             return Ok(());
         }
@@ -71,7 +71,7 @@ fn read(
         match codec.decode(rest, most)? {
             Decoded::Need(_) => return Ok(used),
             Decoded::Frame(frame) => {
-                let bytes = rest[..frame.length].to_vec();
+                let bytes = FrameBytes::copied(&rest[..frame.length]);
                 used += frame.length;
                 each(Message { frame, bytes });
             }

@@ -5,12 +5,14 @@
 //! [`Frame`] says where its parts lie in the bytes that it was read from and owns none of them:
 //! [`Codec::relay`] copies them once, under another id.
 
+mod bytes;
 mod edit;
 mod error;
 mod frame;
 mod inbox;
 mod rest;
 
+pub use bytes::FrameBytes;
 pub use edit::Edit;
 pub use error::{Flaw, Malformed};
 pub use frame::{Asker, Decoded, Frame, Kind, Message, Span, Timeout};

@@ -25,6 +25,7 @@ impl<S: Carrier> Exchange<'_, S> {
         codec.reply(&self.message.frame.asker, code, body, &mut bytes);
         match codec.decode(&bytes, usize::MAX) {
             Ok(Decoded::Frame(frame)) => {
+                let bytes = bytes.into();
                 self.deliver(Message { frame, bytes }, Origin::Local, routed);
             }
             _ => unreachable!("what we write ourselves is a frame"),

@@ -133,7 +133,7 @@ impl<S: Carrier> Exchange<'_, S> {
         let took = now - self.record.forwarded.unwrap_or(begun);
         picked.lease.load().count_response(code, took);
         picked.grade(Grade::of(code), Some(took));
-        self.judge(picked, Conduct::Answered(code));
+        self.judge_at(picked, Conduct::Answered(code), now);
     }
 
     fn late(&self, picked: &Picked, limit: Option<(Instant, Duration, Outcome)>) -> Tried {
@@ -202,7 +202,12 @@ impl<S: Carrier> Exchange<'_, S> {
 
     /// Takes note of how the host behaves.
     fn judge(&self, picked: &Picked, conduct: Conduct) {
-        if let Some(suspicion) = picked.note(conduct, Instant::now().into_std()) {
+        self.judge_at(picked, conduct, Instant::now());
+    }
+
+    /// The same, for whoever knows what time it is.
+    fn judge_at(&self, picked: &Picked, conduct: Conduct, now: Instant) {
+        if let Some(suspicion) = picked.note(conduct, now.into_std()) {
             self.connection().setting.suspect(suspicion);
         }
     }

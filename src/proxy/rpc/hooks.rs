@@ -76,7 +76,7 @@ impl<S: Carrier> Exchange<'_, S> {
         match codec.decode(&changed, usize::MAX) {
             Ok(Decoded::Frame(frame)) => Ok(Message {
                 frame,
-                bytes: changed,
+                bytes: changed.into(),
             }),
             Ok(Decoded::Need(_)) => unreachable!("what was written is whole"),
             Err(malformed) => Err(malformed.flaw),

@@ -95,7 +95,10 @@ fn request() -> Message {
     let Ok(Decoded::Frame(frame)) = V1.decode(&bytes, MOST) else {
         panic!("it is a frame");
     };
-    Message { frame, bytes }
+    Message {
+        frame,
+        bytes: bytes.into(),
+    }
 }
 
 /// The next frame at the host; all here have 22 bytes.
@@ -103,7 +106,10 @@ async fn next(theirs: &mut TcpStream) -> Message {
     let mut bytes = vec![0; 22];
     theirs.read_exact(&mut bytes).await.unwrap();
     match V1.decode(&bytes, MOST) {
-        Ok(Decoded::Frame(frame)) => Message { frame, bytes },
+        Ok(Decoded::Frame(frame)) => Message {
+            frame,
+            bytes: bytes.into(),
+        },
         other => panic!("{other:?}"),
     }
 }
