@@ -3,7 +3,7 @@
 use super::error::Malformed;
 use super::fields::Fields;
 use super::grammar::elements;
-use super::known::Known;
+use super::known::{Known, Names};
 
 /// Connection options that a message may have. Real ones have one or two; each costs a pass over
 /// the fields.
@@ -53,13 +53,13 @@ impl Fields {
         while let Some(value) = self.take(Known::Connection) {
             self.remove_listed(value, takes_fields);
         }
-        self.remove_known(Known::is_of_one_hop);
+        self.remove_known(Names::ONE_HOP);
     }
 
     /// Removes `Content-Length` and `Transfer-Encoding`; [`Framing`](super::Framing) writes them
     /// anew.
     pub fn strip_framing(&mut self) {
-        self.remove_known(Known::is_framing);
+        self.remove_known(Names::FRAMING);
     }
 }
 
@@ -69,7 +69,7 @@ fn takes_fields(option: &[u8]) -> bool {
     let known = Known::of(option);
     !option.is_empty()
         && !option.eq_ignore_ascii_case(b"close")
-        && !known.is_of_one_hop()
+        && !Names::ONE_HOP.has(known)
         && !matches!(known, Known::ContentLength | Known::Host)
 }
 

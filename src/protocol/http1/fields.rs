@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::Malformed;
 use super::grammar::elements;
-use super::known::Known;
+use super::known::{Known, Names};
 
 /// The fields of a head, in their order and in the letters they came in.
 ///
@@ -14,6 +14,8 @@ use super::known::Known;
 pub struct Fields {
     bytes: Vec<u8>,
     fields: Vec<Field>,
+    /// At least those that there are: what is not there need not be looked for.
+    names: Names,
 }
 
 #[derive(Clone, Copy)]
@@ -68,6 +70,7 @@ impl Fields {
     /// calls has parsed or checked them.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let known = Known::of(name);
+        self.names = self.names.with(known);
         let (name, value) = (self.store(name), self.store(value));
         self.fields.push(Field {
             name,
@@ -110,6 +113,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.names = Names::default();
     }
 
     /// Appends them to `out` as they go over the wire, each with its line end.
@@ -143,25 +147,32 @@ impl Fields {
     ) -> Result<(), Malformed> {
         self.clear();
         self.bytes.extend_from_slice(block);
+        self.fields.reserve(lines.len());
+        u32::try_from(block.len()).expect(Span::FITS);
         let mut at = 0;
         for line in lines {
-            let name = Span::new(at, line.name.len());
-            debug_assert_eq!(name.of(block), line.name.as_bytes());
-            let value = after_white_space(block, at + line.name.len() + 1);
-            let end = after_white_space(block, value + line.value.len());
-            let value = Span::new(value, line.value.len());
-            debug_assert_eq!(value.of(block), line.value);
-            if !is_line_end(block, end) {
-                return Err(Malformed::LineEnd);
-            }
             let colon = at + line.name.len();
-            let is_line = value.at as usize == colon + 2
-                && block[colon + 1] == b' '
-                && value.end() as usize == end;
+            debug_assert_eq!(&block[at..colon], line.name.as_bytes());
+            // Nearly all are such. There is no line end in a value, so that one which ends where
+            // such a line does has no other white space around it.
+            let mut value = colon + 2;
+            let mut end = value + line.value.len();
+            let is_line = block.get(colon + 1) == Some(&b' ') && is_line_end(block, end);
+            if !is_line {
+                value = after_white_space(block, colon + 1);
+                end = after_white_space(block, value + line.value.len());
+                if !is_line_end(block, end) {
+                    return Err(Malformed::LineEnd);
+                }
+            }
+            let value = Span::within(value, line.value.len());
+            debug_assert_eq!(value.of(block), line.value);
+            let known = Known::of(line.name.as_bytes());
+            self.names = self.names.with(known);
             self.fields.push(Field {
-                name,
+                name: Span::within(at, line.name.len()),
                 value,
-                known: Known::of(line.name.as_bytes()),
+                known,
                 is_line,
             });
             at = end + 2;
@@ -174,13 +185,21 @@ impl Fields {
 
     /// Removes the first field of a name, and says where its value lies.
     pub(super) fn take(&mut self, known: Known) -> Option<Span> {
-        let at = self.fields.iter().position(|field| field.known == known)?;
+        if !self.names.has(known) {
+            return None;
+        }
+        let Some(at) = self.fields.iter().position(|field| field.known == known) else {
+            self.names = self.names.without(known);
+            return None;
+        };
         Some(self.fields.remove(at).value)
     }
 
-    /// Removes every field whose name is one of those that `goes` says.
-    pub(super) fn remove_known(&mut self, goes: impl Fn(Known) -> bool) {
-        self.fields.retain(|field| !goes(field.known));
+    /// Removes every field whose name is one of these.
+    pub(super) fn remove_known(&mut self, names: Names) {
+        if self.names.meets(names) {
+            self.fields.retain(|field| !names.has(field.known));
+        }
     }
 
     /// What each name is, and its value, in order.
@@ -192,7 +211,7 @@ impl Fields {
     /// Removes every field that is named in the comma-separated `list`, where `listed` says that
     /// it may be.
     pub(super) fn remove_listed(&mut self, list: Span, listed: impl Fn(&[u8]) -> bool) {
-        let Self { bytes, fields } = self;
+        let Self { bytes, fields, .. } = self;
         for name in elements(list.of(bytes)).filter(|name| listed(name)) {
             fields.retain(|field| !field.name.of(bytes).eq_ignore_ascii_case(name));
         }
@@ -227,14 +246,23 @@ impl Field {
 }
 
 impl Span {
+    const FITS: &str = "a head is far below 4 GiB";
+
     /// # Panics
     ///
     /// When either is over 4 GiB.
     pub(super) fn new(at: usize, len: usize) -> Self {
-        let fits = "a head is far below 4 GiB";
         Self {
-            at: u32::try_from(at).expect(fits),
-            len: u32::try_from(len).expect(fits),
+            at: u32::try_from(at).expect(Self::FITS),
+            len: u32::try_from(len).expect(Self::FITS),
+        }
+    }
+
+    /// As [`new`](Self::new), of a part of what is known not to be too long.
+    fn within(at: usize, len: usize) -> Self {
+        Self {
+            at: at as u32,
+            len: len as u32,
         }
     }
 

@@ -43,23 +43,51 @@ impl Known {
             false => Self::No,
         }
     }
+}
 
-    /// Whether it is a field of one hop, be it named by `Connection` or not (RFC 9110 section 7.6.1).
-    pub(super) fn is_of_one_hop(self) -> bool {
-        matches!(
-            self,
-            Self::Connection
-                | Self::KeepAlive
-                | Self::ProxyConnection
-                | Self::Te
-                | Self::TransferEncoding
-                | Self::Upgrade
-        )
+/// Some of the known names.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Names(u16);
+
+impl Names {
+    /// Those that tell where a body ends.
+    pub(super) const FRAMING: Self = Self::of(&[Known::ContentLength, Known::TransferEncoding]);
+
+    /// Those of fields of one hop, be they named by `Connection` or not (RFC 9110 section 7.6.1).
+    pub(super) const ONE_HOP: Self = Self::of(&[
+        Known::Connection,
+        Known::KeepAlive,
+        Known::ProxyConnection,
+        Known::Te,
+        Known::TransferEncoding,
+        Known::Upgrade,
+    ]);
+
+    const fn of(names: &[Known]) -> Self {
+        let mut all = Self(0);
+        let mut at = 0;
+        while at < names.len() {
+            all = all.with(names[at]);
+            at += 1;
+        }
+        all
     }
 
-    /// Whether it tells where a body ends.
-    pub(super) fn is_framing(self) -> bool {
-        matches!(self, Self::ContentLength | Self::TransferEncoding)
+    pub(super) const fn with(self, name: Known) -> Self {
+        Self(self.0 | 1 << name as u16)
+    }
+
+    pub(super) fn without(self, name: Known) -> Self {
+        Self(self.0 & !(1 << name as u16))
+    }
+
+    pub(super) fn has(self, name: Known) -> bool {
+        self.0 & 1 << name as u16 != 0
+    }
+
+    /// Whether a name is of both.
+    pub(super) fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
     }
 }
 
@@ -84,6 +112,14 @@ mod tests {
         for (name, known) in names {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }
+    }
+
+    #[test]
+    fn a_set_has_what_it_was_made_of() {
+        let names = Names::default().with(Known::No).with(Known::Te);
+        assert!(names.has(Known::Te) && names.meets(Names::ONE_HOP));
+        assert!(!names.without(Known::Te).meets(Names::ONE_HOP));
+        assert!(!names.has(Known::Host) && !names.meets(Names::FRAMING));
     }
 
     #[test]
