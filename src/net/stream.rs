@@ -1,6 +1,6 @@
 //! A connected stream socket, TCP or unix.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::FutureExt;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Domain, SockRef, Type};
@@ -21,10 +20,12 @@ mod asleep;
 mod peek;
 mod sending;
 mod splicing;
+mod watch;
 
 pub use asleep::Asleep;
 pub use peek::Peeked;
 pub use sending::Sequel;
+use watch::{Asked, Place, is_urgent, poll_word};
 
 /// A connected stream socket, TCP or unix, that belongs to the worker that made it.
 ///
@@ -37,8 +38,10 @@ pub use sending::Sequel;
 #[derive(Debug)]
 pub struct Stream {
     /// Its place in the reactor, which is given back before the socket is closed.
-    watch: OnceCell<AsyncFd<RawFd>>,
+    place: Place,
     socket: OwnedFd,
+    /// What that is for.
+    asked: Cell<Asked>,
     kind: Cell<Kind>,
     reading: Cell<Reading>,
     /// Whether bytes are there that the reactor will not tell of again, since they were looked at.
@@ -110,19 +113,22 @@ impl Stream {
     ///
     /// As [`new`](Self::new).
     pub fn unsent_tcp(socket: OwnedFd) -> io::Result<Self> {
-        Self::of(socket, Kind::Unsent)
+        let stream = Self::unwatched(socket, Kind::Unsent);
+        stream.room(|_| ())?;
+        Ok(stream)
     }
 
     fn of(socket: OwnedFd, kind: Kind) -> io::Result<Self> {
         let stream = Self::unwatched(socket, kind);
-        stream.watch()?;
+        stream.words(|_| ())?;
         Ok(stream)
     }
 
     fn unwatched(socket: OwnedFd, kind: Kind) -> Self {
         Self {
-            watch: OnceCell::new(),
+            place: Place::default(),
             socket,
+            asked: Cell::default(),
             kind: Cell::new(kind),
             reading: Cell::new(Reading::Open),
             peeked: Cell::new(false),
@@ -132,16 +138,7 @@ impl Stream {
     /// Whether the reactor knows of it.
     #[must_use]
     pub fn is_watched(&self) -> bool {
-        self.watch.get().is_some()
-    }
-
-    /// Its place in the reactor, taken now if it has none.
-    fn watch(&self) -> io::Result<&AsyncFd<RawFd>> {
-        if let Some(watch) = self.watch.get() {
-            return Ok(watch);
-        }
-        let watch = register(self.socket.as_raw_fd())?;
-        Ok(self.watch.get_or_init(|| watch))
+        self.asked.get() != Asked::Nothing
     }
 
     /// Where the connection was meant to go that the kernel redirected here; `None` when it was not.
@@ -154,7 +151,7 @@ impl Stream {
     #[must_use]
     pub fn into_socket(self) -> OwnedFd {
         self.hasten();
-        drop(self.watch);
+        drop(self.place);
         self.socket
     }
 
@@ -210,14 +207,23 @@ impl Stream {
         {
             return Poll::Ready(Ok(read));
         }
-        let watch = self.watch()?;
+        self.words(|watch| self.poll_recv_told(cx, buffer, watch))?
+    }
+
+    /// Receives once the reactor has told of anything.
+    fn poll_recv_told(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        watch: &AsyncFd<RawFd>,
+    ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(watch.poll_read_ready(cx))?;
             let told = guard.ready();
-            let result = recv(fd, buffer, MsgFlags::empty());
+            let result = recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty());
             // 0 is no proof of emptiness that anyone waits on: the stream has ended. And a read
             // stops short at urgent data.
-            let emptied = |&n: &usize| 0 < n && n < buffer.len() && !self.is_urgent();
+            let emptied = |&n: &usize| 0 < n && n < buffer.len() && !is_urgent(watch);
             // What is told of the peer's last word before the socket is emptied stays so.
             if told.is_read_closed() && result.as_ref().is_ok_and(emptied) && self.ends_well(watch)
             {
@@ -239,30 +245,13 @@ impl Stream {
     /// Waits until the peer says anything: bytes, or that it is gone. Reads nothing, and asks the
     /// kernel nothing.
     pub fn poll_word(&self, cx: &mut Context<'_>) -> Poll<io::Result<Word>> {
-        let watch = self.watch()?;
-        let ready = ready!(watch.poll_read_ready(cx))?.ready();
-        if !ready.is_read_closed() {
-            return Poll::Ready(Ok(Word::More));
-        }
-        // A reset closes both directions, the end of the peer's stream only one.
-        let is_gone = match watch.poll_write_ready(cx) {
-            Poll::Ready(Ok(guard)) => guard.ready().is_write_closed(),
-            Poll::Ready(Err(_)) => true,
-            Poll::Pending => false,
-        };
-        Poll::Ready(Ok(if is_gone { Word::Gone } else { Word::Ended }))
+        self.words(|watch| poll_word(cx, watch))?
     }
 
     /// Whether the peer has sent urgent data, which may not be spliced. Once so, always so.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        // The first look is cheap, but the end of the peer's stream passes it, too.
-        let Some(watch) = self.watch.get() else {
-            return false;
-        };
-        let told = || watch.ready(Interest::PRIORITY).now_or_never();
-        watch.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
-            && told().is_none_or(|told| told.is_ok_and(|guard| guard.ready().is_priority()))
+        self.told(is_urgent).unwrap_or(false)
     }
 
     /// Whether bytes have come that are not read yet. Asks the kernel: the reactor may not have told
@@ -300,10 +289,8 @@ impl Stream {
     pub fn is_quiet(&self) -> bool {
         // A receive of a whole buffer leaves the socket marked as readable, empty or not.
         let look = |&fd: &RawFd| Ok(recv(fd, &mut [0], MsgFlags::MSG_PEEK)?);
-        let seen = match self.watch.get() {
-            Some(watch) => watch.try_io(Interest::READABLE, look),
-            None => look(&self.socket.as_raw_fd()),
-        };
+        let seen = self.told(|watch| watch.try_io(Interest::READABLE, look));
+        let seen = seen.unwrap_or_else(|| look(&self.socket.as_raw_fd()));
         seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -313,10 +300,10 @@ impl Stream {
     ///
     /// Why it failed.
     pub async fn connected(&self) -> io::Result<()> {
-        let watch = self.watch()?;
         let closed = poll_fn(|cx| {
-            let ready = ready!(watch.poll_write_ready(cx))?.ready();
-            Poll::Ready(io::Result::Ok(ready.is_write_closed()))
+            let told =
+                self.room(|watch| watch.poll_write_ready(cx).map_ok(|guard| guard.ready()))?;
+            Poll::Ready(io::Result::Ok(ready!(told)?.is_write_closed()))
         });
         // Only a socket that failed is closed for writing; the others need not be asked.
         if closed.await? {
@@ -423,16 +410,6 @@ fn at_once(mut call: impl FnMut() -> nix::Result<usize>) -> Option<io::Result<us
             Err(error) => return Some(Err(error.into())),
         }
     }
-}
-
-/// Registers a descriptor for reading, writing, and word of urgent data.
-#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-fn register(socket: RawFd) -> io::Result<AsyncFd<RawFd>> {
-    let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
-    // SAFETY: it is the descriptor of a `Stream`, which closes it after this is dropped, and never
-    // replaces it.
-    unsafe { AsyncFd::register_with_interest(socket, interest) }
-        .map_err(|refused| refused.into_parts().1)
 }
 
 #[cfg(test)]

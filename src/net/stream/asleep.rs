@@ -45,7 +45,7 @@ impl Stream {
     /// Nothing may be known to have come that is not read yet.
     #[must_use]
     pub fn sleep(self) -> Asleep {
-        drop(self.watch);
+        drop(self.place);
         Asleep {
             kind: self.kind.get(),
             socket: self.socket,

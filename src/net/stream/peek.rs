@@ -29,7 +29,6 @@ impl Stream {
         known: usize,
     ) -> Poll<io::Result<Peeked>> {
         let fd = self.socket.as_raw_fd();
-        let watch = self.watch()?;
         // An earlier look has left them, and nobody will tell of them again.
         if known == 0
             && self.peeked.get()
@@ -38,22 +37,24 @@ impl Stream {
             let ended = false;
             return Poll::Ready(Ok(Peeked { bytes, ended }));
         }
-        loop {
-            let mut guard = ready!(watch.poll_read_ready(cx))?;
-            let ended = guard.ready().is_read_closed();
-            match recv(fd, buffer, MsgFlags::MSG_PEEK) {
-                Ok(bytes) if ended || bytes == 0 || bytes > known || bytes == buffer.len() => {
-                    let ended = ended || bytes == 0;
-                    return Poll::Ready(Ok(Peeked { bytes, ended }));
+        self.words(|watch| {
+            loop {
+                let mut guard = ready!(watch.poll_read_ready(cx))?;
+                let ended = guard.ready().is_read_closed();
+                match recv(fd, buffer, MsgFlags::MSG_PEEK) {
+                    Ok(bytes) if ended || bytes == 0 || bytes > known || bytes == buffer.len() => {
+                        let ended = ended || bytes == 0;
+                        return Poll::Ready(Ok(Peeked { bytes, ended }));
+                    }
+                    Ok(_) => {
+                        self.peeked.set(true);
+                        guard.clear_ready();
+                    }
+                    Err(Errno::EAGAIN) => guard.clear_ready(),
+                    Err(Errno::EINTR) => {}
+                    Err(error) => return Poll::Ready(Err(error.into())),
                 }
-                Ok(_) => {
-                    self.peeked.set(true);
-                    guard.clear_ready();
-                }
-                Err(Errno::EAGAIN) => guard.clear_ready(),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
             }
-        }
+        })?
     }
 }

@@ -73,20 +73,22 @@ impl Stream {
         mut put: impl FnMut() -> nix::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         self.before_send();
-        if !self.is_watched()
+        if !self.tells_of_room()
             && let Some(result) = at_once(&mut put)
         {
             self.after_send(&result);
             return Poll::Ready(result);
         }
-        let watch = self.watch()?;
-        loop {
-            let mut guard = ready!(watch.poll_write_ready(cx))?;
-            if let Some(result) = settle(put(), &mut guard, |&n| n < all) {
-                self.after_send(&result);
-                return Poll::Ready(result);
+        self.look_again(cx);
+        self.room(|watch| {
+            loop {
+                let mut guard = ready!(watch.poll_write_ready(cx))?;
+                if let Some(result) = settle(put(), &mut guard, |&n| n < all) {
+                    self.after_send(&result);
+                    return Poll::Ready(result);
+                }
             }
-        }
+        })?
     }
 
     pub(super) fn before_send(&self) {

@@ -23,36 +23,34 @@ impl Stream {
         if self.reading.get() == Reading::Ended {
             return Poll::Ready(Ok(0));
         }
-        let watch = self.watch()?;
-        loop {
-            let mut guard = ready!(watch.poll_read_ready(cx))?;
-            let result = splice(
-                &self.socket,
-                None,
-                pipe.writer(),
-                None,
-                pipe.capacity(),
-                SPLICE,
-            );
-            // However little came, the pipe's slots may be what ended the call.
-            if let Some(result) = settle(result, &mut guard, |_| false) {
-                return Poll::Ready(result.inspect(|&n| pipe.filled(n)));
+        self.words(|watch| {
+            loop {
+                let mut guard = ready!(watch.poll_read_ready(cx))?;
+                let room = pipe.capacity();
+                let result = splice(&self.socket, None, pipe.writer(), None, room, SPLICE);
+                // However little came, the pipe's slots may be what ended the call.
+                if let Some(result) = settle(result, &mut guard, |_| false) {
+                    return Poll::Ready(result.inspect(|&n| pipe.filled(n)));
+                }
             }
-        }
+        })?
     }
 
     /// Sends what the socket takes out of a pipe that is not empty.
     pub fn poll_splice_to(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         debug_assert!(!pipe.is_empty(), "only the socket may be what blocks");
         self.before_send();
-        let watch = self.watch()?;
-        loop {
-            let mut guard = ready!(watch.poll_write_ready(cx))?;
-            let result = splice(pipe.reader(), None, &self.socket, None, pipe.len(), SPLICE);
-            if let Some(result) = settle(result, &mut guard, |_| false) {
-                self.after_send(&result);
-                return Poll::Ready(result.inspect(|&n| pipe.drained(n)));
+        self.look_again(cx);
+        self.room(|watch| {
+            loop {
+                let mut guard = ready!(watch.poll_write_ready(cx))?;
+                let left = pipe.len();
+                let result = splice(pipe.reader(), None, &self.socket, None, left, SPLICE);
+                if let Some(result) = settle(result, &mut guard, |_| false) {
+                    self.after_send(&result);
+                    return Poll::Ready(result.inspect(|&n| pipe.drained(n)));
+                }
             }
-        }
+        })?
     }
 }

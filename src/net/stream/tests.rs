@@ -5,17 +5,25 @@ use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use nix::sys::socket::{ControlMessage, sendmsg};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Ready};
 use tokio::time::timeout;
 
 use super::*;
 use crate::net::testing::tcp;
 
+/// What the reactor tells, once it does.
+async fn readable(stream: &Stream) -> Ready {
+    let look = |watch: &AsyncFd<RawFd>, cx: &mut Context<'_>| {
+        watch.poll_read_ready(cx).map_ok(|guard| guard.ready())
+    };
+    let told = poll_fn(|cx| stream.words(|watch| look(watch, cx)).unwrap());
+    told.await.unwrap()
+}
+
 /// Waits until the reactor has told of what the peer did.
 async fn told(stream: &Stream) {
-    let ready = poll_fn(|cx| stream.watch().unwrap().poll_read_ready(cx).map_ok(drop));
-    let told = timeout(Duration::from_secs(20), ready).await;
-    told.expect("the reactor tells").unwrap();
+    let told = timeout(Duration::from_secs(20), readable(stream)).await;
+    told.expect("the reactor tells");
 }
 
 #[actix::test]
@@ -83,8 +91,7 @@ async fn received(stream: &Stream) -> io::Result<Vec<u8>> {
 /// Waits until the reactor has told of the end, and of an error if there is one.
 async fn told_of_the_end(stream: &Stream) {
     let told = async {
-        let watch = stream.watch().unwrap();
-        while !watch.readable().await.unwrap().ready().is_read_closed() {
+        while !readable(stream).await.is_read_closed() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -228,6 +235,46 @@ async fn what_an_unwatched_stream_could_not_send_is_waited_for() {
     drop(stream);
 
     assert_eq!(reading.join().unwrap().unwrap(), 32 << 20);
+}
+
+#[actix::test]
+async fn a_word_is_heard_by_whoever_waits_for_room_at_the_same_time() {
+    let (stream, mut peer) = pair(prompt);
+    let block = vec![b'x'; 1 << 20];
+    let mut word = [0; 9];
+
+    let heard = poll_fn(|cx| {
+        let heard = stream.poll_recv(cx, &mut word);
+        while stream.poll_send(cx, &block)?.is_ready() {}
+        if stream.tells_of_room() {
+            // It takes nothing, so this alone goes on.
+            peer.write_all(b"w").unwrap();
+        }
+        heard
+    });
+    let heard = timeout(Duration::from_secs(20), heard).await;
+
+    assert!(heard.expect("it is told").unwrap() > 0);
+}
+
+#[actix::test]
+async fn room_is_told_of_only_where_it_lacked() {
+    let (stream, mut peer) = pair(prompt);
+    let sent = poll_fn(|cx| stream.poll_send(cx, b"x")).await.unwrap();
+    let before = stream.tells_of_room();
+    let block = vec![b'x'; 1 << 20];
+    let mut left = 0;
+    while let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(stream.poll_send(cx, &block))).await {
+        left += sent.unwrap();
+    }
+    assert_eq!((sent, before), (1, false));
+    assert!(stream.tells_of_room());
+
+    let reading = std::thread::spawn(move || peer.read_exact(&mut vec![0; left]));
+    let more = poll_fn(|cx| stream.poll_send(cx, &block));
+    let more = timeout(Duration::from_secs(20), more).await;
+    assert!(more.expect("room is told of").unwrap() > 0);
+    reading.join().unwrap().unwrap();
 }
 
 /// Sends the last bytes, and says whether they are held back for the end behind them.
