@@ -118,6 +118,16 @@ impl Stream {
         Ok(stream)
     }
 
+    /// As [`unsent_tcp`](Self::unsent_tcp), where the connection is made already: it is registered
+    /// once anything is waited for, which that the socket takes bytes is not.
+    #[must_use]
+    pub fn made_tcp(socket: OwnedFd) -> Self {
+        let stream = Self::unwatched(socket, Kind::Unsent);
+        // Most peers speak only when they are asked something.
+        stream.reading.set(Reading::Emptied);
+        stream
+    }
+
     fn of(socket: OwnedFd, kind: Kind) -> io::Result<Self> {
         let stream = Self::unwatched(socket, kind);
         stream.words(|_| ())?;

@@ -76,7 +76,8 @@ impl From<io::Error> for ConnectError {
 /// Connects to a host within `deadline`, name resolution included.
 ///
 /// `book` says where names lead; of a name's addresses the first that accepts is taken. `mark` is the socket's `SO_MARK`. The
-/// connection is registered with the worker that calls this, and sends small pieces at once.
+/// connection is registered with the worker that calls this, at the latest when something is waited for, and sends small
+/// pieces at once.
 ///
 /// # Errors
 ///
@@ -91,21 +92,30 @@ pub async fn connect(
     mark: Option<u32>,
     book: &Book,
 ) -> Result<Stream, ConnectError> {
-    let connected = async {
-        // What the calls need is not kept while waiting: many connections may wait at once.
-        let begun = match address {
-            HostAddress::Socket(Address::Tcp(address)) => begin_tcp(*address, mark)?,
-            HostAddress::Socket(Address::Unix(path)) => begin_unix(path)?,
-            HostAddress::Name(name, port) => {
-                return Box::pin(connect_name(name, *port, mark, book)).await;
-            }
-        };
-        begun.connected().await?;
-        Ok(begun)
+    // What the calls need is not kept while waiting: many connections may wait at once.
+    let (stream, begun) = match address {
+        HostAddress::Socket(Address::Tcp(address)) => begin_tcp(*address, mark)?,
+        HostAddress::Socket(Address::Unix(path)) => begin_unix(path)?,
+        HostAddress::Name(name, port) => {
+            let connected = timeout(deadline, Box::pin(connect_name(name, *port, mark, book)));
+            let connected = connected.await;
+            return connected.unwrap_or(Err(ConnectError::TimedOut(deadline)));
+        }
     };
-    timeout(deadline, connected)
-        .await
-        .unwrap_or(Err(ConnectError::TimedOut(deadline)))
+    if begun == Begun::UnderWay {
+        let connected = timeout(deadline, stream.connected()).await;
+        connected.map_err(|_| ConnectError::TimedOut(deadline))??;
+    }
+    Ok(stream)
+}
+
+/// How far a connection is that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// There is nothing to wait for any more.
+    Made,
+    /// Its host is yet to answer.
+    UnderWay,
 }
 
 async fn connect_name(
@@ -129,31 +139,48 @@ async fn connect_name(
 }
 
 async fn connect_tcp(address: SocketAddr, mark: Option<u32>) -> Result<Stream, ConnectError> {
-    let begun = begin_tcp(address, mark)?;
-    begun.connected().await?;
-    Ok(begun)
+    let (stream, begun) = begin_tcp(address, mark)?;
+    if begun == Begun::UnderWay {
+        stream.connected().await?;
+    }
+    Ok(stream)
 }
 
-fn begin_tcp(address: SocketAddr, mark: Option<u32>) -> Result<Stream, ConnectError> {
+fn begin_tcp(address: SocketAddr, mark: Option<u32>) -> Result<(Stream, Begun), ConnectError> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, NON_BLOCKING, Some(Protocol::TCP))?;
     if let Some(mark) = mark {
         socket.set_mark(mark).map_err(ConnectError::Failed)?;
     }
-    begun(&socket, &address.into())?;
-    Ok(Stream::unsent_tcp(socket.into())?)
+    let mut begun = begin(&socket, &address.into())?;
+    // Over the loopback interface it is made before the call returns, which yet does not say so:
+    // to ask again costs less than to be told.
+    if begun == Begun::UnderWay && address.ip().is_loopback() {
+        begun = begin(&socket, &address.into())?;
+    }
+    let stream = match begun {
+        Begun::Made => Stream::made_tcp(socket.into()),
+        Begun::UnderWay => Stream::unsent_tcp(socket.into())?,
+    };
+    Ok((stream, begun))
 }
 
-fn begin_unix(path: &Path) -> Result<Stream, ConnectError> {
+fn begin_unix(path: &Path) -> Result<(Stream, Begun), ConnectError> {
     let socket = Socket::new(Domain::UNIX, NON_BLOCKING, None)?;
-    begun(&socket, &SockAddr::unix(path)?)?;
-    Ok(Stream::new(socket.into())?)
+    // It is made at once, or refused.
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok((Stream::new(socket.into())?, Begun::Made))
 }
 
-fn begun(socket: &Socket, address: &SockAddr) -> io::Result<()> {
+fn begin(socket: &Socket, address: &SockAddr) -> io::Result<Begun> {
+    const UNDER_WAY: [Option<i32>; 2] = [
+        Some(Errno::EINPROGRESS as i32),
+        Some(Errno::EALREADY as i32),
+    ];
     match socket.connect(address) {
-        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
-        _ => Ok(()),
+        Ok(()) => Ok(Begun::Made),
+        Err(error) if UNDER_WAY.contains(&error.raw_os_error()) => Ok(Begun::UnderWay),
+        Err(error) => Err(error),
     }
 }
 
@@ -161,6 +188,7 @@ const NON_BLOCKING: Type = Type::STREAM.nonblocking().cloexec();
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
@@ -181,6 +209,23 @@ mod tests {
         assert_eq!(stream.peer_address().unwrap(), Some(address));
         let socket = stream.into_socket();
         assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_host_of_this_machine_is_connected_to_without_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp(listener.local_addr().unwrap());
+        let book = Book::default();
+        let connected = connect(&address, DEADLINE, None, &book).now_or_never();
+        let stream = connected.expect("nothing is waited for").unwrap();
+        assert!(!stream.is_watched());
+
+        drop((stream, listener));
+        let refused = connect(&address, DEADLINE, None, &book).now_or_never();
+        assert!(
+            matches!(refused, Some(Err(ConnectError::Refused))),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]
