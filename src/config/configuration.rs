@@ -1,6 +1,6 @@
 //! What a proxy runs: a plan and, where it came from one, its document.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics, Severity};
@@ -17,6 +17,8 @@ use crate::name::ClusterName;
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
     plan: Plan,
+    /// Where each cluster stands in the plan, and so in a document.
+    places: Arc<HashMap<ClusterName, usize>>,
     document: Option<Arc<Document>>,
     /// Its warnings, by what tells one from another while the document changes.
     doubts: Arc<HashSet<String>>,
@@ -25,6 +27,7 @@ pub struct Configuration {
 impl From<Plan> for Configuration {
     fn from(plan: Plan) -> Self {
         Self {
+            places: places(&plan),
             plan,
             ..Self::default()
         }
@@ -85,6 +88,7 @@ impl Configuration {
             return Err(loaded.diagnostics);
         };
         Ok(Self {
+            places: places(&plan),
             plan,
             document: Some(Arc::new(document.settled(surroundings)?)),
             doubts: doubts(&loaded.diagnostics),
@@ -113,6 +117,7 @@ impl Configuration {
             return Err(found);
         }
         let configuration = Self {
+            places: places(&plan),
             plan,
             document: Some(Arc::new(document.settled(surroundings)?)),
             doubts: doubts(&found),
@@ -166,12 +171,16 @@ impl Configuration {
         change: impl FnOnce(Vec<Host>) -> Result<Vec<Host>, String>,
         surroundings: &dyn Surroundings,
     ) -> Result<Self, Refused> {
+        let place = self.place_of(cluster.as_str());
+        let place = place.ok_or_else(|| EditError::none("cluster", cluster))?;
         let mut plan = self.plan.clone();
-        plan.change_hosts(cluster, change)
+        plan.change_hosts_at(place, change)
             .map_err(EditError::NotFound)?;
-        let (Some(document), Some(place)) = (&self.document, self.place_of(cluster.as_str()))
-        else {
-            return Ok(plan.into());
+        let Some(document) = &self.document else {
+            return Ok(Self {
+                plan,
+                ..self.clone()
+            });
         };
         let hosts = &plan.clusters[place].hosts;
         let edit = Edit::hosts(cluster.clone(), hosts, Some((document, place)));
@@ -224,15 +233,19 @@ impl Configuration {
         // New ones stand behind the others, in the order in which they came.
         let places: BTreeSet<_> = places.collect();
         let (mut plan, mut found) = (self.plan.clone(), Diagnostics::default());
+        let mut stand = Arc::clone(&self.places);
         let memory = plan.server.metrics.memory;
         for place in places {
             let cluster = document
                 .cluster(place, memory, surroundings, &mut found)
                 .map(Arc::new);
-            match (plan.clusters.get_mut(place), cluster) {
+            match (plan.clusters.get(place), cluster) {
                 (Some(before), Some(cluster)) if *before == cluster => {}
-                (Some(before), Some(cluster)) => *before = cluster,
-                (None, Some(cluster)) => plan.clusters.push(cluster),
+                (Some(_), Some(cluster)) => plan.clusters[place] = cluster,
+                (None, Some(cluster)) => {
+                    Arc::make_mut(&mut stand).insert(cluster.name.clone(), place);
+                    plan.clusters.push(cluster);
+                }
                 (_, None) => {}
             }
         }
@@ -248,17 +261,22 @@ impl Configuration {
         }
         let configuration = Self {
             plan,
+            places: stand,
             document: Some(Arc::new(document)),
             doubts,
         };
         Ok((configuration, found))
     }
 
-    /// Where a cluster stands in the plan, and so in a settled document.
     fn place_of(&self, cluster: &str) -> Option<usize> {
-        let mut clusters = self.plan.clusters.iter();
-        clusters.position(|one| one.name.as_str() == cluster)
+        self.places.get(cluster).copied()
     }
+}
+
+fn places(plan: &Plan) -> Arc<HashMap<ClusterName, usize>> {
+    let places = plan.clusters.iter().enumerate();
+    let places = places.map(|(place, cluster)| (cluster.name.clone(), place));
+    Arc::new(places.collect())
 }
 
 fn doubts(found: &Diagnostics) -> Arc<HashSet<String>> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use super::list::List;
 use super::plan::{Cluster, Listener, Plan, Router, Server};
 use crate::name::{ClusterName, ListenerName, RouterName};
 
@@ -103,20 +104,25 @@ struct Sides<'a, T, N> {
 type Named<'a, T, N> = Vec<(&'a N, &'a Arc<T>)>;
 
 impl<'a, T: PartialEq, N: Clone + Eq + Hash> Sides<'a, T, N> {
-    fn of(running: &'a [Arc<T>], wanted: &'a [Arc<T>], name: impl Fn(&'a T) -> &'a N) -> Self {
+    fn of(
+        running: &'a List<Arc<T>>,
+        wanted: &'a List<Arc<T>>,
+        name: impl Fn(&'a T) -> &'a N,
+    ) -> Self {
+        let named = |item: Option<&'a Arc<T>>| item.map(|item| (name(item), item));
+        let mut sides = Self {
+            running: Vec::new(),
+            wanted: Vec::new(),
+        };
         // A small change leaves nearly all things what and where they are: those need no look.
-        let stays = |at: usize| match (running.get(at), wanted.get(at)) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        };
-        let named = |items: &'a [Arc<T>]| {
-            let items = items.iter().enumerate().filter(|(at, _)| !stays(*at));
-            items.map(|(_, item)| (name(item), item)).collect()
-        };
-        Self {
-            running: named(running),
-            wanted: named(wanted),
+        for (one, other) in running.apart(wanted) {
+            let stays = one.zip(other).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+            if !stays {
+                sides.running.extend(named(one));
+                sides.wanted.extend(named(other));
+            }
         }
+        sides
     }
 
     fn new_or_other(
@@ -172,10 +178,10 @@ impl Plan {
     }
 }
 
-fn replace<T, N: PartialEq>(items: &mut [Arc<T>], to: &Arc<T>, name: impl Fn(&T) -> &N) {
-    let old = items.iter_mut().find(|old| name(old) == name(to));
-    if let Some(old) = old {
-        *old = Arc::clone(to);
+fn replace<T, N: PartialEq>(items: &mut List<Arc<T>>, to: &Arc<T>, name: impl Fn(&T) -> &N) {
+    let place = items.iter().position(|old| name(old) == name(to));
+    if let Some(place) = place {
+        items[place] = Arc::clone(to);
     }
 }
 
@@ -385,11 +391,18 @@ mod tests {
         })
     }
 
-    fn sorted(mut plan: Plan) -> Plan {
-        plan.clusters.sort_by(|a, b| a.name.cmp(&b.name));
-        plan.routers.sort_by(|a, b| a.name.cmp(&b.name));
-        plan.listeners.sort_by(|a, b| a.name.cmp(&b.name));
-        plan
+    fn sorted(plan: Plan) -> Plan {
+        fn by<T, N: Ord>(list: &List<Arc<T>>, name: impl Fn(&T) -> &N) -> List<Arc<T>> {
+            let mut all: Vec<_> = list.iter().cloned().collect();
+            all.sort_by(|a, b| name(a).cmp(name(b)));
+            all.into()
+        }
+        Plan {
+            clusters: by(&plan.clusters, |cluster| &cluster.name),
+            routers: by(&plan.routers, |router| &router.name),
+            listeners: by(&plan.listeners, |listener| &listener.name),
+            ..plan
+        }
     }
 
     proptest! {

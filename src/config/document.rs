@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::diagnostics::{Diagnostics, Severity};
+use super::list::List;
 use super::load::Surroundings;
 use super::plan::{Cluster, Plan};
 use super::raw::{self, Cursor, Value, keys};
@@ -55,17 +56,15 @@ impl Document {
 
     /// Where the cluster of this name stands among the clusters; most likely it is at `guess`.
     pub(super) fn place_of(&self, name: &str, guess: Option<usize>) -> Option<usize> {
-        let clusters = self.clusters();
-        let is_it = |at: &usize| clusters.get(*at)?.text("name").filter(|own| *own == name);
-        let guessed = guess.filter(|at| is_it(at).is_some());
-        guessed.or_else(|| (0..clusters.len()).find(|at| is_it(at).is_some()))
+        let clusters = self.clusters()?;
+        let is_it = |cluster: &Value| cluster.text("name") == Some(name);
+        let guessed = guess.filter(|at| clusters.get(*at).is_some_and(is_it));
+        guessed.or_else(|| clusters.iter().position(is_it))
     }
 
-    /// The clusters of a document that is [settled](Self::settled).
-    pub(super) fn clusters(&self) -> &[Value] {
-        let manager = self.0.get("cluster_manager");
-        let clusters = manager.and_then(|manager| manager.get("clusters"));
-        clusters.map_or(&[], Value::items)
+    /// The clusters of a document that is [settled](Self::settled), if it has a list of them.
+    pub(super) fn clusters(&self) -> Option<&List<Value>> {
+        self.0.get("cluster_manager")?.get("clusters")?.items()
     }
 
     /// As [`Self::plan`], of one of the clusters alone: nothing else has a say in what it is, but
@@ -79,7 +78,7 @@ impl Document {
         surroundings: &dyn Surroundings,
         diagnostics: &mut Diagnostics,
     ) -> Option<Cluster> {
-        let written = self.clusters().get(place)?;
+        let written = self.clusters()?.get(place)?;
         let manager = raw::Path::root("configuration").key("cluster_manager");
         let path = manager.key("clusters").index(place);
         let node = raw::walk(written, &keys::CLUSTER, &path, Severity::Error, diagnostics);
@@ -110,11 +109,11 @@ impl Document {
             );
             once(manager.items_mut("clusters"), "name");
         }
-        if let [_] = top.get("servers").map_or(&[][..], Value::items) {
+        if top.items_of("servers").count() == 1 {
             let server = &mut top.items_mut("servers")[0];
             move_routers(server);
             if server.get("routers").is_some() {
-                for router in server.items_mut("routers") {
+                server.items_mut("routers").change_each(|router| {
                     inline(
                         router,
                         "router_configs",
@@ -122,17 +121,17 @@ impl Document {
                         surroundings,
                         &mut diagnostics,
                     );
-                }
+                });
                 once(server.items_mut("routers"), "router_config_name");
             }
             if server.get("listeners").is_some() {
-                for listener in server.items_mut("listeners") {
+                server.items_mut("listeners").change_each(|listener| {
                     if listener.text("name").is_none()
                         && let Some(name) = called(listener, surroundings)
                     {
                         listener.set("name", Value::string(&name));
                     }
-                }
+                });
                 once(server.items_mut("listeners"), "name");
             }
         }
@@ -163,20 +162,20 @@ fn inline(
 }
 
 /// Of those with one name the last, in the place of the first, as resolution has it.
-fn once(items: &mut Vec<Value>, name: &str) {
+fn once(items: &mut List<Value>, name: &str) {
     let mut kept: Vec<Value> = Vec::with_capacity(items.len());
     let mut places = std::collections::HashMap::new();
-    for item in items.drain(..) {
-        let known = item.text(name).map(str::to_owned);
-        match known.as_ref().and_then(|known| places.get(known)) {
-            Some(&place) => kept[place] = item,
+    for item in items.iter() {
+        let known = item.text(name);
+        match known.and_then(|known| places.get(known)) {
+            Some(&place) => kept[place] = item.clone(),
             None => {
                 places.extend(known.map(|known| (known, kept.len())));
-                kept.push(item);
+                kept.push(item.clone());
             }
         }
     }
-    *items = kept;
+    *items = kept.into();
 }
 
 /// Moves the routers of `connection_manager` filters, MOSN's elder form, to those of the server.
@@ -185,13 +184,13 @@ fn move_routers(server: &mut Value) {
     if server.get("listeners").is_none() {
         return;
     }
-    for listener in server.items_mut("listeners") {
+    server.items_mut("listeners").change_each(|listener| {
         if listener.get("filter_chains").is_none() {
-            continue;
+            return;
         }
-        for chain in listener.items_mut("filter_chains") {
+        listener.items_mut("filter_chains").change_each(|chain| {
             if chain.get("filters").is_none() {
-                continue;
+                return;
             }
             chain.items_mut("filters").retain(|filter| {
                 let elder = filter.text("type") == Some("connection_manager");
@@ -200,10 +199,11 @@ fn move_routers(server: &mut Value) {
                 }
                 !elder
             });
-        }
-    }
+        });
+    });
     if !moved.is_empty() {
-        moved.append(server.items_mut("routers"));
-        *server.items_mut("routers") = moved;
+        let routers = server.items_mut("routers");
+        moved.extend(routers.iter().cloned());
+        *routers = moved.into();
     }
 }

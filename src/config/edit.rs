@@ -17,15 +17,23 @@ impl Plan {
         name: &ClusterName,
         change: impl FnOnce(Vec<Host>) -> Result<Vec<Host>, String>,
     ) -> Result<(), String> {
-        let cluster = self
-            .clusters
-            .iter_mut()
-            .find(|cluster| cluster.name == *name);
-        let cluster = cluster.ok_or_else(|| format!("no cluster is named `{name}`"))?;
+        let mut clusters = self.clusters.iter();
+        let place = clusters.position(|cluster| cluster.name == *name);
+        let place = place.ok_or_else(|| format!("no cluster is named `{name}`"))?;
+        self.change_hosts_at(place, change)
+    }
+
+    /// The same of the cluster that stands there.
+    pub(super) fn change_hosts_at(
+        &mut self,
+        place: usize,
+        change: impl FnOnce(Vec<Host>) -> Result<Vec<Host>, String>,
+    ) -> Result<(), String> {
+        let cluster = &self.clusters[place];
         let hosts = first_of_each(change(cluster.hosts.clone())?);
         // What is as it was must not look like something new.
         if hosts != cluster.hosts {
-            Arc::make_mut(cluster).hosts = hosts;
+            Arc::make_mut(&mut self.clusters[place]).hosts = hosts;
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Cluster, Host, Plan, diff};
+    use crate::config::{Cluster, Host, List, Plan, diff};
 
     fn local(port: u16) -> SocketAddr {
         ([127, 0, 0, 1], port).into()
@@ -91,7 +91,7 @@ mod tests {
             ),
             (
                 Plan {
-                    listeners: Vec::new(),
+                    listeners: List::default(),
                     ..running.clone()
                 },
                 &["listener `app`: removed; 7 connections affected"],
@@ -99,7 +99,7 @@ mod tests {
             ),
             (
                 Plan {
-                    clusters: vec![Arc::new(Cluster::new("b", [])), running.clusters[0].clone()],
+                    clusters: vec![Arc::new(Cluster::new("b", [])), running.clusters[0].clone()].into(),
                     ..running.clone()
                 },
                 &["cluster `b`: added, 0 hosts; 0 connections affected"],

@@ -268,7 +268,7 @@ fn cluster_with(keys: &str) -> std::sync::Arc<banyan::config::Cluster> {
     let text = format!(
         r#"{{"servers": [{{}}], "cluster_manager": {{"clusters": [{{"name": "c"{keys}}}]}}}}"#
     );
-    plan(&text).clusters.remove(0)
+    plan(&text).clusters[0].clone()
 }
 
 #[test]

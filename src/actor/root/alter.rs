@@ -90,7 +90,9 @@ impl House {
         }
         let summary = Summary::of(&changes, |name| self.connections_of(name));
         let base = self.ledger.borrow().base;
-        let same = from == to
+        // Where something changes nothing need be compared.
+        let same = changes.is_empty()
+            && from == to
             && running.configuration.document() == resolved.configuration.document()
             && resolved.base.is_none_or(|new| new == base);
         let mut outcome = Outcome {

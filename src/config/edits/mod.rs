@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::document::Document;
+use super::list::List;
 use super::plan::{Host, HostAddress, Metadata};
 use super::raw::{Value, is_redacted};
 use crate::name::{ClusterName, ListenerName, RouterName};
@@ -103,7 +104,7 @@ pub enum EditError {
 }
 
 impl EditError {
-    fn none(what: &str, name: &impl std::fmt::Display) -> Self {
+    pub(super) fn none(what: &str, name: &impl std::fmt::Display) -> Self {
         Self::NotFound(format!("no {what} is named `{name}`"))
     }
 
@@ -184,10 +185,10 @@ impl Edit {
         match self {
             Self::AppendHosts { hosts, .. } => {
                 let mut all = all_taken(hosts)?;
-                all.append(running);
-                *running = first_of_each(all);
+                all.extend(running.iter().cloned());
+                *running = first_of_each(all).into();
             }
-            Self::PutHosts { hosts, .. } => *running = all_taken(hosts)?,
+            Self::PutHosts { hosts, .. } => *running = all_taken(hosts)?.into(),
             Self::RemoveHosts { addresses, .. } => {
                 let gone: HashSet<_> = addresses.iter().map(String::as_str).collect();
                 let is_gone =
@@ -236,11 +237,11 @@ impl Edit {
     ) -> Self {
         let written = running.and_then(|(document, place)| {
             let place = document.place_of(cluster.as_str(), Some(place))?;
-            document.clusters()[place].get("hosts")
+            document.clusters()?.get(place)
         });
-        let written = written.map_or(&[][..], Value::items).iter().rev();
+        let written = written.into_iter().flat_map(|one| one.items_of("hosts"));
         // There may be thousands, and of two with one address the first counts.
-        let written = written.filter_map(|one| Some((one.text("address")?, one)));
+        let written = written.rev().filter_map(|one| Some((one.text("address")?, one)));
         let written: HashMap<_, _> = written.collect();
         let fragment = |host: &Host| {
             let made = written_as(host);
@@ -326,7 +327,7 @@ fn all_taken(fragments: &[Fragment]) -> Result<Vec<Value>, EditError> {
     fragments.iter().map(taken).collect()
 }
 
-fn clusters(top: &mut Value) -> &mut Vec<Value> {
+fn clusters(top: &mut Value) -> &mut List<Value> {
     top.entry("cluster_manager").items_mut("clusters")
 }
 
@@ -338,35 +339,37 @@ fn server(top: &mut Value) -> &mut Value {
     &mut servers[0]
 }
 
-fn listeners(top: &mut Value) -> &mut Vec<Value> {
+fn listeners(top: &mut Value) -> &mut List<Value> {
     server(top).items_mut("listeners")
 }
 
-fn routers(top: &mut Value) -> &mut Vec<Value> {
+fn routers(top: &mut Value) -> &mut List<Value> {
     server(top).items_mut("routers")
 }
 
 fn found_router<'t>(top: &'t mut Value, name: &RouterName) -> Result<&'t mut Value, EditError> {
-    let named = |router: &&mut Value| router.text("router_config_name") == Some(name.as_str());
-    let found = routers(top).iter_mut().find(named);
+    let named = |router: &Value| router.text("router_config_name") == Some(name.as_str());
+    let routers = routers(top);
+    let found = routers.iter().position(named);
+    let found = found.and_then(|place| routers.get_mut(place));
     found.ok_or_else(|| EditError::none("router", name))
 }
 
-fn put(items: &mut Vec<Value>, what: &str, key: &str, item: Value) -> Result<(), EditError> {
+fn put(items: &mut List<Value>, what: &str, key: &str, item: Value) -> Result<(), EditError> {
     let Some(name) = item.text(key) else {
         return Err(EditError::nameless(what, key));
     };
-    match items
-        .iter_mut()
-        .find(|running| running.text(key) == Some(name))
-    {
-        Some(running) => *running = item,
+    let place = items
+        .iter()
+        .position(|running| running.text(key) == Some(name));
+    match place {
+        Some(place) => items[place] = item,
         None => items.push(item),
     }
     Ok(())
 }
 
-fn remove(items: &mut Vec<Value>, what: &str, key: &str, name: &str) -> Result<(), EditError> {
+fn remove(items: &mut List<Value>, what: &str, key: &str, name: &str) -> Result<(), EditError> {
     let before = items.len();
     items.retain(|item| item.text(key) != Some(name));
     match items.len() == before {

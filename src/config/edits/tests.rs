@@ -170,7 +170,7 @@ fn a_change_of_one_cluster_leaves_the_others_shared() {
     assert!(shared(0) && shared(1), "nothing became another");
     let members = |of: &Configuration| {
         let (document, place) = (of.document().unwrap(), 0);
-        match &document.clusters()[place].kind {
+        match &document.clusters().unwrap()[place].kind {
             crate::config::raw::Kind::Object(members) => Arc::clone(members),
             other => panic!("{other:?}"),
         }

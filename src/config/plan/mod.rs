@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::config::list::List;
 use crate::name::{ClusterName, ListenerName};
 pub use crate::telemetry::log::{Compress, Roller};
 pub use auto::{AutoProxy, Breadth, Spoken};
@@ -56,15 +57,15 @@ pub use variable::{Known, Variable};
 
 /// Everything that a running proxy is to be.
 ///
-/// The default plan is the empty one, from which every start is a reload.
+/// The default plan is the empty one, from which every start is a reload. Copies share what they hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Clusters in the order of the file, each name once.
-    pub clusters: Vec<Arc<Cluster>>,
+    pub clusters: List<Arc<Cluster>>,
     /// Listeners in the order of the file, each name and each bound address once.
-    pub listeners: Vec<Arc<Listener>>,
+    pub listeners: List<Arc<Listener>>,
     /// Routers in the order of the file, each name once.
-    pub routers: Vec<Arc<Router>>,
+    pub routers: List<Arc<Router>>,
     /// What concerns the process as a whole.
     pub server: Server,
 }

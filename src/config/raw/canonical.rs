@@ -16,7 +16,7 @@ fn of(value: &Value, shape: Shape) -> Value {
     let kind = match (shape, &value.kind) {
         (Shape::List(of_items), Kind::Array(items)) => {
             let items = items.iter().map(|item| of(item, *of_items));
-            Kind::Array(Arc::new(items.collect()))
+            Kind::Array(items.collect())
         }
         (Shape::Object(schema), Kind::Object(members)) => {
             Kind::Object(fields(members, schema, None).into())

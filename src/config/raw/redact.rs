@@ -48,7 +48,7 @@ fn of(value: &Value, shape: Shape) -> Value {
                 Shape::List(of_items) => *of_items,
                 _ => Shape::Free,
             };
-            Kind::Array(Arc::new(items.iter().map(|item| of(item, shape)).collect()))
+            Kind::Array(items.iter().map(|item| of(item, shape)).collect())
         }
         (shape, Kind::Object(members)) => Kind::Object(Arc::new(
             members

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::config::list::List;
+
 /// Line and column, from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -29,7 +31,7 @@ pub(crate) enum Kind {
     /// The digits as written: what they mean depends on the key.
     Number(Box<str>),
     String(Box<str>),
-    Array(Arc<Vec<Value>>),
+    Array(List<Value>),
     Object(Arc<Vec<Member>>),
 }
 
@@ -85,21 +87,27 @@ impl Value {
     }
 
     /// The elements, when it is an array.
-    pub(crate) fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> Option<&List<Self>> {
         match &self.kind {
-            Kind::Array(items) => items,
-            _ => &[],
+            Kind::Array(items) => Some(items),
+            _ => None,
         }
     }
 
+    /// The elements under a key, when an array stands there.
+    pub(crate) fn items_of(&self, key: &str) -> impl DoubleEndedIterator<Item = &Self> {
+        let items = self.get(key).and_then(Self::items);
+        items.into_iter().flatten()
+    }
+
     /// The elements under a key, to be changed; whatever else stands there gives way to an array.
-    pub(crate) fn items_mut(&mut self, key: &str) -> &mut Vec<Self> {
+    pub(crate) fn items_mut(&mut self, key: &str) -> &mut List<Self> {
         let value = self.entry(key);
         if !matches!(value.kind, Kind::Array(_)) {
-            value.kind = Kind::Array(Arc::default());
+            value.kind = Kind::Array(List::default());
         }
         match &mut value.kind {
-            Kind::Array(items) => Arc::make_mut(items),
+            Kind::Array(items) => items,
             _ => unreachable!("it was made one"),
         }
     }
@@ -169,7 +177,7 @@ impl Value {
             serde_json::Value::Number(number) => Kind::Number(number.to_string().into()),
             serde_json::Value::String(text) => Kind::String(text.as_str().into()),
             serde_json::Value::Array(items) => {
-                Kind::Array(Arc::new(items.iter().map(Self::from_json).collect()))
+                Kind::Array(items.iter().map(Self::from_json).collect())
             }
             serde_json::Value::Object(members) => {
                 let member = |(key, value): (&String, &serde_json::Value)| Member {

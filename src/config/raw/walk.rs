@@ -9,6 +9,7 @@ use super::value::{Kind, Member, Value, quote, shorten};
 use crate::config::bytes::ByteSize;
 use crate::config::diagnostics::{Code, Diagnostic, Diagnostics, Severity};
 use crate::config::duration::GoDuration;
+use crate::config::list::List;
 
 /// Holds `value` against `schema`. Every finding is pushed; none stops the walk.
 ///
@@ -85,7 +86,7 @@ impl Walk<'_> {
         }
     }
 
-    fn items<'a>(&mut self, items: &'a [Value], of: Shape, path: &Path<'a>) -> Vec<Node<'a>> {
+    fn items<'a>(&mut self, items: &'a List<Value>, of: Shape, path: &Path<'a>) -> Vec<Node<'a>> {
         let enumerated = items.iter().enumerate();
         enumerated
             .map(|(index, item)| self.node(item, of, &path.index(index)))

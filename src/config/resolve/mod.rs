@@ -69,12 +69,12 @@ pub(super) fn resolve(
             router::routers(&server, &mut scope),
             listener::listeners(&server, &mut scope),
         ),
-        None => Default::default(),
+        None => (Vec::new(), Vec::new()),
     };
     Plan {
-        clusters,
-        listeners,
-        routers,
+        clusters: clusters.into(),
+        listeners: listeners.into(),
+        routers: routers.into(),
         server: server::server(top, &mut scope),
     }
 }
