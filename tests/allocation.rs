@@ -1,5 +1,5 @@
-//! A choice of a host allocates nothing, whatever the balancer: counted by an allocator of the test's
-//! own.
+//! A choice of a host allocates nothing, whatever the balancer; a change of hosts the same, however many
+//! clusters there are: counted by an allocator of the test's own.
 #![expect(
     unsafe_code,
     reason = "an allocator that counts is made of another one"
@@ -10,18 +10,29 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use banyan::cluster::{Ask, Balances, Clue, Grade, Health, HostSet, Lease, Moment, Reason, Work};
 use banyan::config::{
-    Balancer, Bias, Choices, Cluster, Fallback, Host, HostAddress, Metadata, SlowStart, Subsets,
+    Alone, Balancer, Bias, Choices, Cluster, Configuration, Document, Fallback, Host, HostAddress,
+    Metadata, SlowStart, Subsets,
 };
+use banyan::{Plan, Proxy};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use serde_json::json;
+use tokio::sync::Mutex;
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
 }
+
+/// Of all threads.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// One test at a time: each counts what it does itself.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 struct Counting;
 
@@ -29,6 +40,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.with(|allocated| allocated.set(allocated.get() + 1));
+        BYTES.fetch_add(layout.size(), Relaxed);
         // SAFETY: the caller keeps what `alloc` asks of it.
         unsafe { System.alloc(layout) }
     }
@@ -94,6 +106,7 @@ fn hosts(settings: &Cluster, weight: impl Fn(u16) -> u32) -> (HostSet, Vec<Lease
 
 #[test]
 fn no_choice_allocates() {
+    let _alone = ALONE.blocking_lock();
     let mut picked = 0;
     for balancer in EVERY_BALANCER {
         for weights_differ in [false, true] {
@@ -159,4 +172,56 @@ fn choices(balancer: Balancer, weights_differ: bool, slowly: bool) -> usize {
         }
     }
     count
+}
+
+/// A plan of so many clusters.
+fn planned(clusters: usize) -> Configuration {
+    let hosts = (1..=10).map(|port| Host::new(address(port)));
+    let cluster = |n| Cluster::new(format!("c{n}"), hosts.clone());
+    Plan::of((0..clusters).map(cluster), []).into()
+}
+
+/// The same with a document, as a file is.
+fn written(clusters: usize) -> Configuration {
+    let host = |port| json!({ "address": format!("127.0.0.1:{port}") });
+    let hosts: Vec<_> = (1..=10).map(host).collect();
+    let cluster = |n| json!({ "name": format!("c{n}"), "hosts": hosts });
+    let clusters: Vec<_> = (0..clusters).map(cluster).collect();
+    let document = json!({ "servers": [{}], "cluster_manager": { "clusters": clusters } });
+    Configuration::of_document(&Document::from_json(&document), &Alone).unwrap()
+}
+
+/// The bytes that the whole proxy allocates for one change: the least of many, in which nothing else
+/// was done.
+async fn one_change(configuration: Configuration) -> usize {
+    let clusters = configuration.plan().clusters.len();
+    let proxy = Proxy::default().workers(1);
+    let proxy = proxy.run(configuration).await.unwrap();
+    let of = proxy.hosts(format!("c{}", clusters / 2));
+    let mut least = usize::MAX;
+    for weight in 1..=100 {
+        let before = BYTES.load(Relaxed);
+        of.weigh(address(1), weight).await.unwrap();
+        least = least.min(BYTES.load(Relaxed) - before);
+    }
+    proxy.stop().await;
+    proxy.ended().await.unwrap();
+    least
+}
+
+#[actix::test]
+async fn a_change_of_hosts_allocates_the_same_however_many_clusters_there_are() {
+    const FEW: usize = 10;
+    const MANY: usize = 2000;
+    let _alone = ALONE.lock().await;
+    for made in [planned, written] {
+        let few = one_change(made(FEW)).await;
+        let many = one_change(made(MANY)).await;
+        // A list of pointers to the others would be twice as much.
+        let most = few + (MANY - FEW) * size_of::<usize>() / 2;
+        assert!(
+            many < most,
+            "{few} bytes among {FEW} clusters, {many} among {MANY}"
+        );
+    }
 }

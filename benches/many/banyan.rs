@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::{Result, Setup, ask};
 
 pub(crate) fn find() -> Option<PathBuf> {
-    Some(env!("CARGO_BIN_EXE_banyan").into())
+    let other = std::env::var_os("BANYAN");
+    Some(other.map_or_else(|| env!("CARGO_BIN_EXE_banyan").into(), PathBuf::from))
 }
 
 pub(crate) fn arguments(setup: &Setup<'_>) -> Result<Vec<String>> {

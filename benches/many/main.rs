@@ -2,11 +2,14 @@
 //!
 //! `cargo bench --bench many`. How the figures are taken is in `benches/README.md`.
 #![expect(clippy::print_stdout, reason = "its report is its output")]
+#![expect(clippy::print_stderr, reason = "progress goes beside the report")]
 
 mod banyan;
 mod envoy;
 #[path = "../peers/memory.rs"]
 mod memory;
+#[path = "../peers/production.rs"]
+mod production;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -33,7 +36,7 @@ pub(crate) const HOSTS: usize = 10;
 const ROUNDS: usize = 3;
 
 /// Changes of hosts in a round, and from one to the next.
-const CHANGES: usize = 50;
+const CHANGES: usize = 200;
 const PACE: Duration = Duration::from_millis(20);
 
 /// For how long a proxy is watched that does nothing.
@@ -109,6 +112,7 @@ struct Figures {
 }
 
 fn main() -> Result<()> {
+    production::build()?;
     let origin = TcpListener::bind("127.0.0.1:0")?;
     let address = origin.local_addr()?;
     thread::spawn(move || {
@@ -119,8 +123,9 @@ fn main() -> Result<()> {
     });
     println!("| clusters | | start, CPU ms | private MiB | RSS MiB | a change of hosts, CPU µs |");
     println!("|---:|---|---:|---:|---:|---:|");
+    let mut changes = PEERS.each_ref().map(|_| Vec::new());
     for clusters in SIZES {
-        for peer in &PEERS {
+        for (peer, changes) in PEERS.iter().zip(&mut changes) {
             let Some(program) = (peer.find)() else {
                 println!("| {clusters} | {} | not installed | | | |", peer.name);
                 continue;
@@ -142,9 +147,28 @@ fn main() -> Result<()> {
                 middle(|figures| figures.resident),
                 middle(|figures| figures.change),
             );
+            changes.push(middle(|figures| figures.change));
         }
     }
+    println!();
+    for (peer, changes) in PEERS.iter().zip(&changes) {
+        tell(peer, changes);
+    }
     Ok(())
+}
+
+/// What more clusters do to a change: nothing, when the ratio is 1.
+fn tell(peer: &Peer, changes: &[f64]) {
+    let (&[least, .., most], [few, .., many]) = (changes, SIZES) else {
+        return;
+    };
+    let shown: Vec<_> = changes.iter().map(|one| format!("{one:.0}")).collect();
+    println!(
+        "{}: a change of hosts takes {} µs at {SIZES:?} clusters; {many}:{few} is {:.2}",
+        peer.name,
+        shown.join(", "),
+        most / least,
+    );
 }
 
 fn round(peer: &Peer, program: &Path, clusters: usize, origin: SocketAddr) -> Result<Figures> {

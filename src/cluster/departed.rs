@@ -3,8 +3,9 @@
 //! The sums of a cluster must not fall when a host goes: whoever reads them takes the difference
 //! of two readings.
 
-use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+
+use foldhash::HashSet;
 
 use crate::telemetry::tally::Tally;
 

@@ -1,8 +1,9 @@
 //! The hosts of a cluster at one moment.
 
-use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+
+use foldhash::{HashMap, HashSet};
 
 use crate::config::{self, Balancer, HostAddress};
 
@@ -287,7 +288,7 @@ impl HostSet {
     /// These hosts, each address once, chosen by the same rules.
     fn of_all(&self, hosts: impl IntoIterator<Item = Arc<Host>>) -> Self {
         let mut all: Vec<_> = hosts.into_iter().collect();
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let first: Vec<bool> = all
             .iter()
             .map(|h| seen.insert(h.address().clone()))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics, Severity};
 use super::document::Document;
+use super::edit::changed;
 use super::edits::{Edit, EditError};
 use super::load::{Loaded, Surroundings};
 use super::plan::{Host, Plan, Server};
@@ -173,17 +174,13 @@ impl Configuration {
     ) -> Result<Self, Refused> {
         let place = self.place_of(cluster.as_str());
         let place = place.ok_or_else(|| EditError::none("cluster", cluster))?;
-        let mut plan = self.plan.clone();
-        plan.change_hosts_at(place, change)
-            .map_err(EditError::NotFound)?;
+        let hosts = changed(&self.plan.clusters[place], change).map_err(EditError::NotFound)?;
         let Some(document) = &self.document else {
-            return Ok(Self {
-                plan,
-                ..self.clone()
-            });
+            let mut next = self.clone();
+            next.plan.put_hosts(place, hosts);
+            return Ok(next);
         };
-        let hosts = &plan.clusters[place].hosts;
-        let edit = Edit::hosts(cluster.clone(), hosts, Some((document, place)));
+        let edit = Edit::hosts(cluster.clone(), &hosts, Some((document, place)));
         self.edited(&[edit], surroundings)
             .map(|edited| edited.configuration)
     }

@@ -1,9 +1,10 @@
 //! Changes of a plan that are smaller than a new plan.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Host, HostAddress, Plan};
+use foldhash::HashSet;
+
+use super::{Cluster, Host, HostAddress, Plan};
 use crate::name::ClusterName;
 
 impl Plan {
@@ -20,23 +21,26 @@ impl Plan {
         let mut clusters = self.clusters.iter();
         let place = clusters.position(|cluster| cluster.name == *name);
         let place = place.ok_or_else(|| format!("no cluster is named `{name}`"))?;
-        self.change_hosts_at(place, change)
-    }
-
-    /// The same of the cluster that stands there.
-    pub(super) fn change_hosts_at(
-        &mut self,
-        place: usize,
-        change: impl FnOnce(Vec<Host>) -> Result<Vec<Host>, String>,
-    ) -> Result<(), String> {
-        let cluster = &self.clusters[place];
-        let hosts = first_of_each(change(cluster.hosts.clone())?);
-        // What is as it was must not look like something new.
-        if hosts != cluster.hosts {
-            Arc::make_mut(&mut self.clusters[place]).hosts = hosts;
-        }
+        let hosts = changed(&self.clusters[place], change)?;
+        self.put_hosts(place, hosts);
         Ok(())
     }
+
+    /// Replaces the hosts of the cluster that stands there.
+    pub(super) fn put_hosts(&mut self, place: usize, hosts: Vec<Host>) {
+        // What is as it was must not look like something new.
+        if hosts != self.clusters[place].hosts {
+            Arc::make_mut(&mut self.clusters[place]).hosts = hosts;
+        }
+    }
+}
+
+/// What `change` makes of the hosts of a cluster, each address once.
+pub(super) fn changed(
+    cluster: &Cluster,
+    change: impl FnOnce(Vec<Host>) -> Result<Vec<Host>, String>,
+) -> Result<Vec<Host>, String> {
+    change(cluster.hosts.clone()).map(first_of_each)
 }
 
 /// The new hosts first, then those running; of each address the first, so that appending a host
@@ -74,7 +78,7 @@ pub fn weigh_host(
 }
 
 fn first_of_each(hosts: Vec<Host>) -> Vec<Host> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     hosts
         .into_iter()
         .filter(|host| seen.insert(host.address.clone()))
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_cluster_has_each_address_once_whatever_it_is_given() {
-        let mut plan = Plan::of([super::super::Cluster::new("c", [])], []);
+        let mut plan = Plan::of([Cluster::new("c", [])], []);
 
         let changed = plan.change_hosts(&"c".into(), |_| Ok(vec![host(1, 5), host(1, 7)]));
 

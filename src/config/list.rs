@@ -249,7 +249,8 @@ impl<T> FromIterator<T> for List<T> {
 /// As many at a time as lie together.
 fn parts<T>(mut items: impl Iterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
     std::iter::from_fn(move || {
-        let part: Vec<_> = items.by_ref().take(WIDTH).collect();
+        let mut part = Vec::with_capacity(items.size_hint().0.min(WIDTH));
+        part.extend(items.by_ref().take(WIDTH));
         (!part.is_empty()).then_some(part)
     })
 }

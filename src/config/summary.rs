@@ -99,7 +99,8 @@ mod tests {
             ),
             (
                 Plan {
-                    clusters: vec![Arc::new(Cluster::new("b", [])), running.clusters[0].clone()].into(),
+                    clusters: vec![Arc::new(Cluster::new("b", [])), running.clusters[0].clone()]
+                        .into(),
                     ..running.clone()
                 },
                 &["cluster `b`: added, 0 hosts; 0 connections affected"],

@@ -1,10 +1,9 @@
 //! Changes of the hosts of one cluster of a running proxy.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use banyan::config::{Alone, Cluster, Configuration, Document, Host};
-use banyan::{HostAddress, HostView, Plan, Proxy, ProxyHandle};
-use serde_json::json;
+use banyan::config::Host;
+use banyan::{HostAddress, HostView, ProxyHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -124,53 +123,4 @@ async fn a_cluster_whose_hosts_all_drain_serves_nobody() {
     of.set(Vec::new()).await.unwrap();
     of.set(vec![Host::from(origin.address)]).await.unwrap();
     assert_eq!(visit(address(&proxy, "app").await, 3, 1).await, 0);
-}
-
-/// A plan of so many clusters.
-fn planned(clusters: usize) -> Configuration {
-    let hosts = (1..=10).map(|port| Host::new(local(port)));
-    let cluster = |n| Cluster::new(format!("c{n}"), hosts.clone());
-    Plan::of((0..clusters).map(cluster), []).into()
-}
-
-/// The same with a document, as a file is.
-fn written(clusters: usize) -> Configuration {
-    let host = |port| json!({ "address": format!("127.0.0.1:{port}") });
-    let hosts: Vec<_> = (1..=10).map(host).collect();
-    let cluster = |n| json!({ "name": format!("c{n}"), "hosts": hosts });
-    let clusters: Vec<_> = (0..clusters).map(cluster).collect();
-    let document = json!({ "servers": [{}], "cluster_manager": { "clusters": clusters } });
-    Configuration::of_document(&Document::from_json(&document), &Alone).unwrap()
-}
-
-/// The least of many times, in which nothing else ran.
-async fn one_change(configuration: Configuration) -> Duration {
-    let clusters = configuration.plan().clusters.len();
-    let proxy = Proxy::default()
-        .workers(1)
-        .run(configuration)
-        .await
-        .unwrap();
-    let of = proxy.hosts(format!("c{}", clusters / 2));
-    let mut least = Duration::MAX;
-    for weight in (1..=128).cycle().take(300) {
-        let begun = Instant::now();
-        of.weigh(local(1), weight).await.unwrap();
-        least = least.min(begun.elapsed());
-    }
-    proxy.stop().await;
-    proxy.ended().await.unwrap();
-    least
-}
-
-#[actix::test]
-async fn what_a_change_of_hosts_costs_does_not_depend_on_the_other_clusters() {
-    for made in [planned, written] {
-        let (few, many) = (one_change(made(10)).await, one_change(made(2000)).await);
-        // A look at each of the others would cost a hundred times as much.
-        assert!(
-            many < few * 8,
-            "{few:?} among 10 clusters, {many:?} among 2000"
-        );
-    }
 }

@@ -11,6 +11,12 @@ pub(super) fn parse(query: &str) -> Vec<(String, String)> {
 
 /// The segments of a path that stand in the places of `{…}`, when it fits the pattern.
 pub(super) fn fits(pattern: &str, path: &str) -> Option<Vec<String>> {
+    // Nearly every pattern is another one's, and begins otherwise.
+    let fixed = pattern.bytes().zip(path.bytes());
+    let mut fixed = fixed.take_while(|(wanted, _)| *wanted != b'{');
+    if fixed.any(|(wanted, given)| wanted != given) {
+        return None;
+    }
     let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
     let mut found = Vec::new();
     loop {

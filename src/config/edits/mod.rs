@@ -241,7 +241,9 @@ impl Edit {
         });
         let written = written.into_iter().flat_map(|one| one.items_of("hosts"));
         // There may be thousands, and of two with one address the first counts.
-        let written = written.rev().filter_map(|one| Some((one.text("address")?, one)));
+        let written = written
+            .rev()
+            .filter_map(|one| Some((one.text("address")?, one)));
         let written: HashMap<_, _> = written.collect();
         let fragment = |host: &Host| {
             let made = written_as(host);
