@@ -15,7 +15,7 @@ use crate::actor::listeners::Post;
 use crate::config;
 use crate::protocol::http1::Rest;
 use crate::proxy::Packed;
-use crate::upstream::{Handed, Held};
+use crate::upstream::{Handed, HandedTrunk, Held};
 
 /// Connections that may wait at one worker; while it is full, the predecessor waits.
 const QUEUE: usize = 64;
@@ -27,6 +27,8 @@ pub(crate) enum Arrival {
     Downstream(Box<Downstream>),
     /// One to a host, between two requests.
     Idle(Box<Handed>),
+    /// One to a host that requests share, for the worker of this number.
+    Shared(usize, Box<HandedTrunk>),
 }
 
 /// A client's connection that has come from the predecessor.
@@ -116,6 +118,20 @@ impl Arrivals {
             there.chain([&new]).cloned().collect::<Vec<_>>()
         });
         arrivals
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        let workers = self.0.workers.load();
+        workers.iter().filter(|one| !one.is_closed()).count()
+    }
+
+    /// A place at the worker of this number, where it has one now.
+    pub(super) fn place_at(&self, number: usize) -> Place {
+        let workers = self.0.workers.load();
+        let mut there = workers.iter().filter(|one| !one.is_closed());
+        let worker: Option<mpsc::Sender<_>> = there.nth(number).cloned();
+        Place(worker.and_then(|worker| worker.try_reserve_owned().ok()))
     }
 
     /// A place at one worker, the next time at another one; waits while that one has as many as it

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::actor::arrivals::{Arrival, Arrivals, Downstream};
-use crate::actor::aside;
+use crate::actor::aside::{self, Trunk};
 use crate::actor::cluster::Directory;
 use crate::actor::connections::Admitted;
 use crate::actor::emigration::Emigration;
@@ -105,6 +105,11 @@ impl Hall {
                     // Where it cannot be watched it is closed, and the next request opens another.
                     let _ = self.0.pools.adopt(*handed, Instant::now());
                 }
+                Arrival::Shared(_, handed) => {
+                    if let Ok(driver) = self.0.trunks.adopt(*handed) {
+                        self.0.drivers.group.run(|_| Trunk::driven(driver));
+                    }
+                }
             }
         }
     }
@@ -133,9 +138,14 @@ impl Hall {
         self.0.emigration.run(&self.0.pools).await;
     }
 
-    /// Waits a moment for those that are to move.
+    /// The same of those that requests share.
+    pub(super) async fn move_shared(&self) {
+        self.0.emigration.run_shared(&self.0.trunks).await;
+    }
+
+    /// No client is left here: waits a moment for those to hosts that are to move.
     pub(super) async fn moved_idle(&self) {
-        self.0.emigration.emptied().await;
+        self.0.emigration.emptied(&self.0.trunks).await;
     }
 
     /// Lets the worker's pool and those of the others make room for one another, and read one book, and

@@ -351,6 +351,8 @@ impl Actor for Roster {
         ctx.spawn(poll_fn(move |cx| hall.poll_keep(cx)).into_actor(self));
         let hall = self.crew.hall.clone();
         ctx.spawn(async move { hall.move_idle().await }.into_actor(self));
+        let hall = self.crew.hall.clone();
+        ctx.spawn(async move { hall.move_shared().await }.into_actor(self));
     }
 }
 

@@ -23,6 +23,17 @@ impl Default for Rhythm {
     }
 }
 
+/// How a peer was found, for whoever goes on asking it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Beat {
+    /// For how long it has said nothing, or since when it was asked.
+    pub quiet: Duration,
+    /// How long ago it was asked what it has not answered.
+    pub asked: Option<Duration>,
+    /// Questions in a row that it has not answered in time.
+    pub failed: u32,
+}
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
@@ -54,6 +65,29 @@ impl Keepalive {
             since: now,
             asked: None,
             failed: 0,
+        }
+    }
+
+    /// A peer that was found so before.
+    #[must_use]
+    pub fn resumed(rhythm: Rhythm, beat: Beat, now: Instant) -> Self {
+        let ago = |time: Duration| now.checked_sub(time).unwrap_or(now);
+        Self {
+            rhythm,
+            since: ago(beat.quiet),
+            asked: beat.asked.map(ago),
+            failed: beat.failed,
+        }
+    }
+
+    /// How the peer was found by now.
+    #[must_use]
+    pub fn beat(&self, now: Instant) -> Beat {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        Beat {
+            quiet: since(self.since),
+            asked: self.asked.map(since),
+            failed: self.failed,
         }
     }
 
@@ -122,6 +156,23 @@ mod tests {
         assert_eq!(steps(&[16, 32], 33), [(15, Step::Ask), (31, Step::Ask)]);
         let busy: Vec<u64> = (0..100).map(|n| n * 3).collect();
         assert_eq!(steps(&busy, 200), []);
+    }
+
+    #[test]
+    fn whoever_goes_on_asks_when_the_other_one_would_have() {
+        let begun = Instant::now();
+        let at = |second| begun + Duration::from_secs(second);
+        let mut keepalive = Keepalive::new(Rhythm::default(), begun);
+        for second in 1..200 {
+            // Another process goes on each second, and has a clock of its own.
+            let beat = keepalive.beat(at(second));
+            keepalive = Keepalive::resumed(Rhythm::default(), beat, at(second));
+            if keepalive.step(at(second)) == Step::GiveUp {
+                assert_eq!(second, 91);
+                return;
+            }
+        }
+        panic!("it was never given up");
     }
 
     #[test]

@@ -4,5 +4,5 @@
 mod keepalive;
 mod table;
 
-pub use keepalive::{Keepalive, Rhythm, Step};
-pub use table::{Answered, Streams};
+pub use keepalive::{Beat, Keepalive, Rhythm, Step};
+pub use table::{Answered, Count, Streams};

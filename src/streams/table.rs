@@ -18,6 +18,15 @@ pub struct Streams<T> {
     came_round: bool,
 }
 
+/// How far ids have been given on a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Count {
+    /// The next one.
+    pub next: u64,
+    /// Whether every id has been given once.
+    pub came_round: bool,
+}
+
 #[derive(Debug)]
 struct Open<T> {
     stream: T,
@@ -120,6 +129,34 @@ impl<T> Streams<T> {
         self.earliest.filter(|_| !self.open.is_empty())
     }
 
+    /// All of them, by their ids.
+    pub fn all(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.open.iter().map(|(id, open)| (*id, &open.stream))
+    }
+
+    /// How far ids have been given, for [`resumed`](Self::resumed).
+    #[must_use]
+    pub fn count_so_far(&self) -> Count {
+        Count {
+            next: self.next,
+            came_round: self.came_round,
+        }
+    }
+
+    /// Those that wait without a deadline on a connection of which so many ids were given before.
+    #[must_use]
+    pub fn resumed(last: u64, count: Count, open: impl Iterator<Item = (u64, T)>) -> Self {
+        let mut streams = Self::new(last);
+        streams.next = count.next.clamp(1, last);
+        streams.came_round = count.came_round;
+        let open = open.map(|(id, stream)| {
+            let deadline = None;
+            (id, Open { stream, deadline })
+        });
+        streams.open = open.collect();
+        streams
+    }
+
     /// All of them, which wait no more.
     pub fn close_all(&mut self) -> impl Iterator<Item = T> + use<T> {
         let open = std::mem::take(&mut self.open);
@@ -205,6 +242,28 @@ mod tests {
         assert_eq!((streams.len(), streams.next_deadline()), (0, None));
         streams.open('e', at(90));
         assert_eq!(streams.next_deadline(), at(90));
+    }
+
+    #[test]
+    fn ids_go_on_on_a_connection_that_goes_on_elsewhere() {
+        let mut streams = Streams::new(3);
+        let ids: Vec<_> = (0..4)
+            .map(|_| {
+                let id = streams.open('a', None).unwrap();
+                streams.close(id);
+                id
+            })
+            .collect();
+        assert_eq!(ids, [1, 2, 3, 1]);
+        let kept = streams.open('b', None).unwrap();
+
+        let count = streams.count_so_far();
+        let open = streams.all().map(|(id, name)| (id, *name));
+        let mut resumed = Streams::resumed(3, count, open);
+
+        assert_eq!(resumed.open('c', None), Some(3));
+        assert_eq!(resumed.answer(1), Answered::Late);
+        assert_eq!(resumed.answer(kept), Answered::Awaited('b'));
     }
 
     #[derive(Clone, Debug)]

@@ -23,5 +23,5 @@ pub use outcome::{Answer as Reply, End as TrunkEnd, Ending, Sent, Told};
 pub use pool::{Handed, Held, PoolError, Pooled, Pools, Resting, Speech};
 pub use probe::{Answer, Finding, probe};
 pub use sole::Sole;
-pub use trunk::{Standing, Trunk, Waiting};
-pub use trunks::{Driver, Spoken, Trunks};
+pub use trunk::{Memory, Standing, Trunk, Waiting};
+pub use trunks::{Driver, HandedTrunk, Parted, Spoken, Trunks, places};

@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! opening ──▶ open ──▶ leaving ──▶ ended       leaving: the peer has said goodbye; what is under
-//!    └──────────┴─────────┴──────────▲         way ends, and nothing new is begun
+//!    │          │         │          ▲         way ends, and nothing new is begun
+//!    └──────────┴─────────┴──────────┤
+//!               └──▶ parting ────────┘         parting: it goes on in another process
 //! ```
 //!
 //! Requests may be queued as soon as it is opening: when no connection is made, all of them hear
 //! of that, and nothing of them was sent.
+
+mod moving;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,6 +26,8 @@ use crate::streams::{Answered, Keepalive, Rhythm, Step, Streams};
 use super::outbox::Outbox;
 use super::outcome::{Answer, End, Ending, Sent, Told};
 use super::pool::identity;
+use super::trunks::Parted;
+pub use moving::Memory;
 
 /// A connection to a host that many requests share. A clone is the same connection.
 #[derive(Clone)]
@@ -38,6 +44,8 @@ pub(super) struct Shared {
     streams: RefCell<Streams<Awaits>>,
     pub(super) out: RefCell<Outbox>,
     state: Cell<State>,
+    /// Who is to have it when it parts.
+    pub(super) heir: Cell<Option<oneshot::Sender<Parted>>>,
     /// Why it is to end, once that is wished from outside.
     pub(super) called_off: RefCell<Option<End>>,
     keepalive: RefCell<Keepalive>,
@@ -65,6 +73,7 @@ pub(super) enum State {
     Opening,
     Open,
     Leaving,
+    Parting,
     Ended,
 }
 
@@ -109,6 +118,7 @@ impl Trunk {
             streams: RefCell::new(Streams::new(codec.last_id())),
             out: RefCell::default(),
             state: Cell::new(State::Opening),
+            heir: Cell::default(),
             called_off: RefCell::default(),
             keepalive: RefCell::new(Keepalive::new(Rhythm::default(), now)),
             idle_since: Cell::new(now),
@@ -209,7 +219,7 @@ impl Trunk {
     pub fn poll_standing(&self, cx: &Context<'_>) -> Standing {
         let standing = match self.0.state.get() {
             State::Opening | State::Open => Standing::Serves,
-            State::Leaving => Standing::Leaves,
+            State::Leaving | State::Parting => Standing::Leaves,
             State::Ended if self.0.ending.get() == cluster::Ending::Unopened => Standing::Unopened,
             State::Ended => Standing::Over,
         };
@@ -243,7 +253,10 @@ impl Trunk {
     }
 
     pub(super) fn opened(&self, now: Instant) {
-        self.0.state.set(State::Open);
+        // It may have to make way before that.
+        if self.state() == State::Opening {
+            self.0.state.set(State::Open);
+        }
         self.0.ending.set(cluster::Ending::Local);
         self.0.keepalive.borrow_mut().heard(now);
     }
@@ -312,8 +325,7 @@ impl Trunk {
     fn leave(&self) {
         if self.takes_requests() {
             self.host().load().count_goodbye();
-            self.0.state.set(State::Leaving);
-            self.wake_waiting();
+            self.makes_way();
             self.wake_owner();
         }
     }
@@ -334,7 +346,7 @@ impl Trunk {
 
     /// A second has passed: a peer that says nothing is asked whether it is there.
     pub(super) fn keep_alive(&self, now: Instant) {
-        if self.0.state.get() == State::Opening {
+        if matches!(self.state(), State::Opening | State::Parting) {
             return;
         }
         let step = self.0.keepalive.borrow_mut().step(now);
@@ -359,6 +371,7 @@ impl Trunk {
             return;
         }
         self.0.permit.take();
+        self.0.heir.take();
         let sent = self.0.out.borrow().sent();
         let mut told = Told::First;
         let all = self.0.streams.borrow_mut().close_all();

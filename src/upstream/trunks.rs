@@ -1,5 +1,7 @@
 //! The shared connections of one worker, by host.
 
+mod moving;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -20,6 +22,7 @@ use super::outcome::End;
 use super::pool::{identity, next_id};
 use super::trunk::{State, Trunk};
 use super::{Book, ConnectError, connect};
+pub use moving::{HandedTrunk, Parted};
 
 /// How often a connection is read before others get their turn.
 pub(super) const READS: usize = 4;
@@ -58,7 +61,7 @@ impl Trunks {
     /// A connection to `host`: of those that there may be, the one whose turn it is. It may still be
     /// opening. When it was not there, it is driven by the future that comes with it.
     ///
-    /// There are as many as the cluster's `max_connections` says, one without it (MOSN 1.4).
+    /// There are as many as [`places`] says.
     pub fn to(
         &self,
         host: &Arc<Host>,
@@ -67,10 +70,7 @@ impl Trunks {
         spoken: Spoken,
         turn: u64,
     ) -> (Trunk, Option<Driver>) {
-        let places = match settings.limits.connections {
-            Some(places) if (1..TOO_MANY).contains(&places) => places,
-            _ => 1,
-        };
+        let places = places(settings) as u64;
         let place = usize::try_from(turn % places).unwrap_or(0);
         let mut all = self.0.borrow_mut();
         let All { book, open, apart } = &mut *all;
@@ -145,6 +145,16 @@ impl Trunks {
     }
 }
 
+/// How many connections to a host of this cluster requests share on each worker: as many as
+/// `max_connections` says, one without it (MOSN 1.4).
+#[must_use]
+pub fn places(settings: &config::Cluster) -> usize {
+    match settings.limits.connections {
+        Some(places) if (1..TOO_MANY).contains(&places) => usize::try_from(places).unwrap_or(1),
+        _ => 1,
+    }
+}
+
 /// What is spoken over a connection.
 #[derive(Clone, Copy)]
 pub struct Spoken {
@@ -211,25 +221,46 @@ async fn drive(trunk: Trunk, settings: Arc<config::Cluster>, book: Book) {
     let trunk = &ends.0;
     let mut alarm = Alarm::default();
     trunk.expires_after(settings.idle_timeout);
-    let end = match open(trunk, &settings, &book, &mut alarm).await {
+    match open(trunk, &settings, &book, &mut alarm).await {
         Ok(stream) => {
             trunk.opened(now());
-            trunk.0.out.borrow_mut().keep_more();
-            let mut inbox = Inbox::default();
-            let mut moved = Moved::default();
-            let end = poll_fn(|cx| {
-                trunk.is_driven_by(cx);
-                poll(trunk, &stream, &mut inbox, &mut moved, &mut alarm, cx)
-            });
-            let end = end.await;
-            let sent = trunk.0.out.borrow().sent();
-            trunk.host().load().count_bytes(moved.0, sent);
-            trunk.0.ending.set(ending(&end, trunk.under_way()));
-            end
+            serve(trunk, settings, stream, Inbox::default(), alarm).await;
         }
-        Err(end) => end,
-    };
-    trunk.end(&end);
+        Err(end) => trunk.end(&end),
+    }
+}
+
+/// Moves the bytes of an open connection until it ends, or goes on in another process.
+async fn serve(
+    trunk: &Trunk,
+    settings: Arc<config::Cluster>,
+    stream: Stream,
+    mut inbox: Inbox,
+    mut alarm: Alarm,
+) {
+    trunk.0.out.borrow_mut().keep_more();
+    let mut moved = Moved::default();
+    let over = poll_fn(|cx| {
+        trunk.is_driven_by(cx);
+        poll(trunk, &stream, &mut inbox, &mut moved, &mut alarm, cx)
+    });
+    let over = over.await;
+    let sent = trunk.0.out.borrow().sent();
+    trunk.host().load().count_bytes(moved.0, sent);
+    match over {
+        Over::Ends(end) => {
+            trunk.0.ending.set(ending(&end, trunk.under_way()));
+            trunk.end(&end);
+        }
+        Over::Parts => moving::part(trunk, settings, stream, inbox),
+    }
+}
+
+/// What becomes of an open connection.
+enum Over {
+    Ends(End),
+    /// It goes on in another process, where nothing is under way.
+    Parts,
 }
 
 /// How what was open has ended, with so many requests under way.
@@ -285,18 +316,21 @@ fn poll(
     moved: &mut Moved,
     alarm: &mut Alarm,
     cx: &mut Context<'_>,
-) -> Poll<End> {
+) -> Poll<Over> {
     if let Some(end) = trunk.0.called_off.take() {
-        return Poll::Ready(end);
+        return Poll::Ready(Over::Ends(end));
+    }
+    if trunk.state() == State::Parting {
+        return Poll::Ready(Over::Parts);
     }
     // One look at the clock for all that this turn does.
     let now = now();
     if let Poll::Ready(end) = read(trunk, stream, inbox, moved, now, cx) {
-        return Poll::Ready(end);
+        return Poll::Ready(Over::Ends(end));
     }
     let flushed = trunk.0.out.borrow_mut().poll_flush(cx, stream);
     if let Poll::Ready(Err(_)) = flushed {
-        return Poll::Ready(End::Reset);
+        return Poll::Ready(Over::Ends(End::Reset));
     }
     if trunk.0.out.borrow().has_room() {
         trunk.wake_waiting();
@@ -304,7 +338,7 @@ fn poll(
     alarm.poll(trunk, now, cx);
     let is_done = trunk.state() == State::Leaving && trunk.under_way() == 0;
     match is_done && flushed.is_ready() {
-        true => Poll::Ready(End::Left),
+        true => Poll::Ready(Over::Ends(End::Left)),
         false => Poll::Pending,
     }
 }

@@ -21,6 +21,7 @@ mod moves_crowd;
 mod moves_faults;
 mod moves_idle;
 mod moves_rpc;
+mod moves_trunks;
 mod package;
 mod peers;
 mod protocols;

@@ -18,7 +18,7 @@ use crate::load::Origin;
 use crate::upgrade::{free_address, running, starting};
 
 /// A home with a listener that speaks Bolt, and says goodbye, before this host.
-fn home(host: &str) -> (Home, SocketAddr) {
+pub(crate) fn home(host: &str) -> (Home, SocketAddr) {
     let address = free_address();
     let mut document = configuration(&address.to_string(), host);
     document["servers"][0]["listeners"][0]["filter_chains"] = filters("bolt");

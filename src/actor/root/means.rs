@@ -1,5 +1,6 @@
 //! What workers and upgrades are given of the house, and what it is given by a predecessor.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ impl House {
     pub(super) fn furnish(&self) {
         if let Some(desk) = &self.succession.desk {
             desk.furnish(Holdings {
+                seats: RefCell::default(),
                 shelf: self.shelf.clone(),
                 board: self.board.clone(),
                 admission: Arc::clone(&self.admission),

@@ -70,7 +70,7 @@ impl Arriving {
                 }
                 claimed = claim(self.claims.as_ref(), &holdings.arrivals), if self.last.is_none() => {
                     let (claim, place) = claimed?;
-                    if let Some(id) = self.go_on(claim, place) {
+                    if let Some(id) = self.go_on(claim, place, &holdings.arrivals) {
                         say(talk, &Message::Taken { id }).await?;
                     }
                 }
@@ -79,20 +79,25 @@ impl Arriving {
     }
 
     /// Does what the pipe says; the number of what is this process' now.
-    fn go_on(&mut self, claim: Claim, place: Place) -> Option<u64> {
+    fn go_on(&mut self, claim: Claim, place: Place, arrivals: &Arrivals) -> Option<u64> {
         let Claim::Ours(id) = claim else {
             self.last = Some(claim);
             return None;
         };
         let arrival = self.custody.take(id)?;
-        self.put(place, arrival);
+        self.put(place, arrival, arrivals);
         Some(id)
     }
 
-    fn put(&mut self, place: Place, arrival: Arrival) {
-        if let Arrival::Downstream(downstream) = &arrival {
-            downstream.post.note_arrival();
-            self.came += 1;
+    fn put(&mut self, place: Place, arrival: Arrival, arrivals: &Arrivals) {
+        match &arrival {
+            Arrival::Downstream(downstream) => {
+                downstream.post.note_arrival();
+                self.came += 1;
+            }
+            Arrival::Idle(_) => {}
+            // A worker that has none is busy: it opens another, and loses nothing by that.
+            Arrival::Shared(worker, _) => return arrivals.place_at(*worker).put(arrival),
         }
         place.put(arrival);
     }
@@ -105,7 +110,7 @@ impl Arriving {
         let arrivals = &holdings.arrivals;
         while self.last.is_none() {
             match claim(self.claims.as_ref(), arrivals).await {
-                Ok((claim, place)) => drop(self.go_on(claim, place)),
+                Ok((claim, place)) => drop(self.go_on(claim, place, arrivals)),
                 Err(_) => return,
             }
         }
@@ -113,7 +118,7 @@ impl Arriving {
             for arrival in self.custody.inherit() {
                 // Where one worker takes none, the next one does.
                 if let Ok(place) = place(arrivals).await {
-                    self.put(place, arrival);
+                    self.put(place, arrival, arrivals);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! What a process has, by which a connection from its predecessor finds its place.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +16,11 @@ use crate::actor::listeners::{Board, Post};
 use crate::cluster::{Host, Lease, Work};
 use crate::config::{Breadth, NetworkFilter, RpcProtocol, Spoken};
 use crate::protocol::detect::Untold;
-use crate::protocol::handover::{self, Carried, Framed, Idle, Kind, Movable, Upstream};
+use crate::protocol::handover::{self, Carried, Framed, Idle, Kind, Movable, Shared, Upstream};
 use crate::protocol::{Codecs, http1, rpc};
 use crate::proxy::Packed;
-use crate::upstream::{Handed, Held, Speech};
+use crate::streams::{Beat, Count};
+use crate::upstream::{self, Handed, HandedTrunk, Held, Memory, Speech, places};
 
 /// What a process has, by which a connection from its predecessor finds its place.
 pub(crate) struct Holdings {
@@ -33,6 +36,8 @@ pub(crate) struct Holdings {
     pub accounts: Accounts,
     /// The ways to the workers.
     pub arrivals: Arrivals,
+    /// How many shared connections have come, to each host and in each protocol.
+    pub seats: RefCell<HashMap<(usize, Speech), usize>>,
 }
 
 impl Holdings {
@@ -53,6 +58,10 @@ impl Holdings {
                 let left = carried.idle_millis.map(Duration::from_millis);
                 let handed = self.idle(idle, left, &payload, sockets)?;
                 Ok(Arrival::Idle(Box::new(handed)))
+            }
+            Kind::Shared(shared) => {
+                let idle = Duration::from_millis(carried.quiet_millis);
+                self.shared(shared, idle, payload, sockets)
             }
             Kind::Framed(_) | Kind::Pair(_) => {
                 let downstream = self.downstream(carried, payload, sockets)?;
@@ -81,7 +90,7 @@ impl Holdings {
                 framed_of(&framed, (filter, codecs), payload, sockets)?
             }
             Kind::Pair(pair) => self.pair(pair, carried.moved.1, filter, payload, sockets)?,
-            Kind::Idle(_) => return Err("it is no client's".to_owned()),
+            Kind::Idle(_) | Kind::Shared(_) => return Err("it is no client's".to_owned()),
         };
         Ok(Downstream {
             post: Arc::clone(post),
@@ -112,7 +121,12 @@ impl Holdings {
         }
         Ok(Handed {
             socket,
-            held: held(host, &cluster, Work::Connection)?,
+            held: held(
+                host,
+                &cluster,
+                settings.limits.connections,
+                Work::Connection,
+            )?,
             speaks,
             settings,
             served: idle.served,
@@ -122,15 +136,68 @@ impl Holdings {
 
     /// The protocol of this name, if any listener may speak it.
     fn speech(&self, name: &str) -> Option<Speech> {
-        if name == Spoken::HTTP1 {
-            return Some(Spoken::HTTP1);
+        match name == Spoken::HTTP1 {
+            true => Some(Spoken::HTTP1),
+            false => self.codec(name).map(|codec| codec.name()),
         }
+    }
+
+    fn codec(&self, name: &str) -> Option<&'static dyn rpc::Codec> {
         let posts = self.board.posts();
-        let mut known = posts.iter().filter_map(|post| {
-            let known = post.fitting.load().codecs.find(name)?;
-            Some(known.codec.name())
-        });
+        let mut known = posts
+            .iter()
+            .filter_map(|post| Some(post.fitting.load().codecs.find(name)?.codec));
         known.next()
+    }
+
+    fn shared(
+        &self,
+        shared: &Shared,
+        idle: Duration,
+        unread: Vec<u8>,
+        sockets: Vec<OwnedFd>,
+    ) -> Result<Arrival, String> {
+        let [socket] = <[OwnedFd; 1]>::try_from(sockets).map_err(|_| MISCOUNTED)?;
+        let (host, cluster) = self.host(&shared.upstream)?;
+        let settings = Arc::clone(&cluster.settings);
+        let codec = self.codec(&shared.speaks);
+        let codec = codec.ok_or("its protocol is not known here")?;
+        if shared.mark != settings.mark {
+            return Err("it is of another kind now".to_owned());
+        }
+        let (worker, place) = self.seat(&host, codec.name(), places(&settings))?;
+        let handed = HandedTrunk {
+            socket,
+            held: held(host, &cluster, None, Work::Connection)?,
+            spoken: upstream::Spoken {
+                codec,
+                most: shared.frame_bytes,
+            },
+            settings,
+            place,
+            memory: memory(shared, idle),
+            unread,
+        };
+        Ok(Arrival::Shared(worker, Box::new(handed)))
+    }
+
+    /// The worker that has none yet of those that have come, and the place there.
+    fn seat(
+        &self,
+        host: &Arc<Host>,
+        speaks: Speech,
+        places: usize,
+    ) -> Result<(usize, usize), String> {
+        let workers = self.arrivals.workers();
+        let mut seats = self.seats.borrow_mut();
+        let taken = seats.entry((Arc::as_ptr(host.load()).addr(), speaks));
+        let taken = taken.or_default();
+        if *taken >= workers.saturating_mul(places) {
+            return Err("there are enough".to_owned());
+        }
+        let seat = (*taken % workers, *taken / workers);
+        *taken += 1;
+        Ok(seat)
     }
 
     fn host(&self, upstream: &Upstream) -> Result<(Arc<Host>, Arc<Snapshot>), String> {
@@ -167,7 +234,7 @@ impl Holdings {
         };
         let (host, cluster) = self.host(&pair.upstream)?;
         let pair = Box::new(Pair {
-            held: held(host, &cluster, work)?,
+            held: held(host, &cluster, cluster.settings.limits.connections, work)?,
             cluster: Arc::clone(&cluster.settings),
             is_tunnel,
             packed: Packed {
@@ -181,12 +248,30 @@ impl Holdings {
 }
 
 /// Holds a connection to a host of this cluster, which the predecessor has counted as begun.
-fn held(host: Arc<Host>, cluster: &Snapshot, work: Work) -> Result<Held, String> {
-    let limit = cluster.settings.limits.connections;
+fn held(
+    host: Arc<Host>,
+    cluster: &Snapshot,
+    limit: Option<u64>,
+    work: Work,
+) -> Result<Held, String> {
     let permit = cluster.limits.connection(limit);
     let permit = permit.ok_or("the limit of its cluster is reached")?;
     let lease = Lease::resumed(host, work);
     Ok(Held { lease, permit })
+}
+
+fn memory(shared: &Shared, idle: Duration) -> Memory {
+    let (next, came_round) = shared.ids;
+    Memory {
+        count: Count { next, came_round },
+        heartbeats: shared.heartbeats.clone(),
+        beat: Beat {
+            quiet: Duration::from_millis(shared.heard_millis),
+            asked: shared.asked_millis.map(Duration::from_millis),
+            failed: shared.failed,
+        },
+        idle,
+    }
 }
 
 const OTHER_KIND: &str = "its listener is of another kind now";

@@ -186,6 +186,7 @@ impl Moves {
             Kind::Framed(_) => Class::Framed,
             Kind::Idle(_) => Class::Idle,
             Kind::Pair(_) => Class::Pair,
+            Kind::Shared(_) => Class::Shared,
         };
         let window = &mut self.passage.window;
         let id = window.offer((class, answer), Instant::now());

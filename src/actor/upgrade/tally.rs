@@ -12,6 +12,7 @@ pub(super) enum Class {
     Framed,
     Idle,
     Pair,
+    Shared,
 }
 
 /// What has moved, and what has not.
@@ -21,9 +22,13 @@ pub(super) struct Tally {
     pairs: u64,
     /// Those to hosts that were idle.
     idle: u64,
+    /// Those to hosts that requests share.
+    shared: u64,
     stayed: BTreeMap<String, u64>,
     /// Idle ones that the successor has no use for.
     closed: u64,
+    /// Shared ones of that kind.
+    shared_closed: u64,
 }
 
 impl Tally {
@@ -32,13 +37,19 @@ impl Tally {
             Class::Framed => self.framed += 1,
             Class::Idle => self.idle += 1,
             Class::Pair => self.pairs += 1,
+            Class::Shared => self.shared += 1,
         }
     }
 
     /// Counts one; the reason if it is the first with that.
     pub(super) fn stayed(&mut self, class: Class, reason: String) -> Option<String> {
-        if class == Class::Idle {
-            self.closed += 1;
+        let closed = match class {
+            Class::Idle => Some(&mut self.closed),
+            Class::Shared => Some(&mut self.shared_closed),
+            Class::Framed | Class::Pair => None,
+        };
+        if let Some(closed) = closed {
+            *closed += 1;
             return None;
         }
         let is_known = self.stayed.contains_key(&reason);
@@ -67,6 +78,13 @@ impl fmt::Display for Tally {
         if self.idle + self.closed > 0 {
             let Self { idle, closed, .. } = self;
             write!(f, "; of idle ones to hosts {idle} moved, {closed} closed")?;
+        }
+        let (shared, closed) = (self.shared, self.shared_closed);
+        if shared + closed > 0 {
+            write!(
+                f,
+                "; of shared ones to hosts {shared} moved, {closed} closed"
+            )?;
         }
         Ok(())
     }
@@ -99,6 +117,9 @@ mod tests {
         assert_eq!(idle, None);
         let idle = "; of idle ones to hosts 1 moved, 1 closed";
         assert!(tally.to_string().ends_with(idle));
+        tally.moved(Class::Shared);
+        let shared = "; of shared ones to hosts 1 moved, 0 closed";
+        assert!(tally.to_string().ends_with(shared));
         let said = (0..100).filter_map(|number| tally.stayed(Class::Pair, number.to_string()));
         assert_eq!(said.count(), REASONS - 2 + 1);
 

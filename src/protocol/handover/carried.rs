@@ -33,6 +33,9 @@ pub enum Kind {
     Pair(Pair),
     /// An upstream connection between two requests.
     Idle(Idle),
+    /// An upstream connection that requests share, while none is under way; the payload is what came
+    /// of the next frame.
+    Shared(Shared),
 }
 
 /// A connection between two frames of its protocol.
@@ -97,6 +100,29 @@ pub struct Idle {
     /// So many connections to the host the predecessor had, idle or not, when it began to move them:
     /// more of them would be of no use.
     pub most: u64,
+}
+
+/// An upstream connection that requests share, while none is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// To whom.
+    pub upstream: Upstream,
+    /// The name of its protocol.
+    pub speaks: String,
+    /// The longest frame that is read.
+    pub frame_bytes: usize,
+    /// Its `SO_MARK`.
+    pub mark: Option<u32>,
+    /// The id of its next request, and whether every id has been given once.
+    pub ids: (u64, bool),
+    /// The ids of heartbeats that are not answered.
+    pub heartbeats: Vec<u64>,
+    /// How many milliseconds ago it was last heard of, or asked.
+    pub heard_millis: u64,
+    /// How many milliseconds ago it was asked what it has not answered.
+    pub asked_millis: Option<u64>,
+    /// Heartbeats in a row that it has not answered in time.
+    pub failed: u32,
 }
 
 /// A host of a cluster.

@@ -17,7 +17,7 @@ mod message;
 mod shown;
 mod statement;
 
-pub use carried::{Carried, Framed, Halves, Idle, Kind, Movable, Pair, Upstream};
+pub use carried::{Carried, Framed, Halves, Idle, Kind, Movable, Pair, Shared, Upstream};
 pub use frame::{FrameError, HEADER_BYTES, Header, MOST_DESCRIPTORS, decode, encode};
 pub use message::{ListenerOffer, Message, Offer, Place, VersionOffer};
 pub use shown::{ChartState, EjectedState, HostState, Shown};

@@ -18,6 +18,27 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     any::<(String, String)>().prop_map(|(cluster, host)| Upstream { cluster, host })
 }
 
+fn shared() -> impl Strategy<Value = Shared> {
+    let numbers = any::<(usize, Option<u32>, (u64, bool))>();
+    let beat = any::<(Vec<u64>, u64, Option<u64>, u32)>();
+    (upstream(), ".*", numbers, beat).prop_map(
+        |(upstream, speaks, (frame_bytes, mark, ids), beat)| {
+            let (heartbeats, heard_millis, asked_millis, failed) = beat;
+            Shared {
+                upstream,
+                speaks,
+                frame_bytes,
+                mark,
+                ids,
+                heartbeats,
+                heard_millis,
+                asked_millis,
+                failed,
+            }
+        },
+    )
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     let halves = (any::<usize>(), any::<[bool; 3]>());
     prop_oneof![
@@ -34,6 +55,7 @@ fn kind() -> impl Strategy<Value = Kind> {
                 most,
             }),
         ),
+        shared().prop_map(Kind::Shared),
         (upstream(), halves).prop_map(|(upstream, (up, [up_open, down_open, is_tunnel]))| {
             let halves = Halves {
                 up,

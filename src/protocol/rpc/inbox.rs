@@ -11,6 +11,12 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    /// One that has had these bytes of a frame that is not whole.
+    #[must_use]
+    pub fn resumed(unread: Vec<u8>) -> Self {
+        Self { unread }
+    }
+
     /// Takes the next piece of the stream, and hands each frame that is whole by now to `each`.
     ///
     /// # Errors
