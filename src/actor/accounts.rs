@@ -7,14 +7,18 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::actor::clusters::{Shelf, Snapshot};
+use crate::actor::clusters::{Current, Shelf, Snapshot};
 use crate::actor::listeners::{Board, Departed, Post};
 use crate::cluster::Load;
 use crate::protocol::handover::{Statement, Told, Whose};
 use crate::telemetry::tally::Tally;
 
-/// Entries of one message: a hundred bytes each as a rule, ten thousand at most.
+/// Entries of one message: a few hundred bytes each as a rule, ten thousand at most.
 const MOST: usize = 1024;
+
+/// After so many entries a part ends, between two clusters: what it takes to tell it is what all
+/// else waits for.
+const ENOUGH: usize = 64;
 
 /// What the process has counted, and what has been told of that.
 pub(crate) struct Accounts {
@@ -40,6 +44,20 @@ struct Telling {
 pub(super) enum Word {
     Further,
     Last,
+}
+
+/// One telling of all that is new, part by part.
+pub(crate) struct Round {
+    word: Word,
+    listeners: Listeners,
+    clusters: std::vec::IntoIter<Current>,
+}
+
+/// Whether what listeners have counted is told already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listeners {
+    Untold,
+    Told,
 }
 
 impl Accounts {
@@ -72,26 +90,39 @@ impl Accounts {
 
     /// What was counted since the successor was last told.
     pub(super) fn news(&self, word: Word) -> Vec<Statement> {
-        let mut telling = self.telling.borrow_mut();
-        let Some(telling) = &mut *telling else {
-            return Vec::new();
-        };
+        let mut round = self.round(word);
         let mut news = Vec::new();
-        let mut tell = |told: &mut Told, whose: Whose, all: Tally| {
-            if told.note(&whose, &all).is_some() {
-                news.push((whose, all));
-            }
-        };
-        for post in telling.posts.iter() {
-            let name = post.settings().name.to_string();
-            tell(&mut telling.told, Whose::Listener(name), post.tally());
+        while let Some(part) = self.next_of(&mut round) {
+            news.extend(part);
         }
-        let past = telling.departed.tally();
-        tell(&mut telling.told, Whose::PastListeners, past);
-        for current in self.shelf.all().values() {
-            tell_of(&current.load(), word, &mut telling.told, &mut tell);
+        news
+    }
+
+    /// Begins to tell what is new.
+    pub(super) fn round(&self, word: Word) -> Round {
+        let clusters: Vec<_> = self.shelf.all().values().cloned().collect();
+        Round {
+            word,
+            listeners: Listeners::Untold,
+            clusters: clusters.into_iter(),
         }
-        Statement(news).parts(MOST)
+    }
+
+    /// The next part of it, which is to be told at once; `None` when that was all.
+    pub(super) fn next_of(&self, round: &mut Round) -> Option<Vec<Statement>> {
+        let mut telling = self.telling.borrow_mut();
+        let telling = telling.as_mut()?;
+        let mut news = Vec::new();
+        if round.listeners == Listeners::Untold {
+            round.listeners = Listeners::Told;
+            telling.of_listeners(&mut news);
+        }
+        while news.len() < ENOUGH
+            && let Some(current) = round.clusters.next()
+        {
+            telling.of_cluster(&current.load(), round.word, &mut news);
+        }
+        (!news.is_empty()).then(|| Statement(news).parts(MOST))
     }
 
     /// The predecessor has offered these listeners.
@@ -146,34 +177,49 @@ impl Accounts {
     }
 }
 
-/// Tells what a cluster has counted: its hosts', and apart from them what it has lost with hosts.
-fn tell_of(
-    cluster: &Snapshot,
-    word: Word,
-    told: &mut Told,
-    tell: &mut impl FnMut(&mut Told, Whose, Tally),
-) {
-    let name = cluster.settings.name.to_string();
-    let tally = |load: &Load| match word {
-        Word::Further => Tally::of(load),
-        Word::Last => load.last_tally(),
-    };
-    let mut sum = Tally::default();
-    for host in cluster.hosts.hosts() {
-        let own = tally(host.load());
-        sum.join(&own);
-        tell(told, Whose::Host(name.clone(), host.to_string()), own);
+/// Who has counted how much.
+type News = Vec<(Whose, Tally)>;
+
+impl Telling {
+    fn note(&mut self, news: &mut News, whose: Whose, all: Tally) {
+        if self.told.note(&whose, &all).is_some() {
+            news.push((whose, all));
+        }
     }
-    cluster
-        .departed
-        .loads()
-        .for_each(|load| sum.join(&tally(load)));
-    // A host that goes meanwhile takes nothing along, and one that comes back begins anew.
-    let past = sum.since(&told.of_hosts(&name));
-    tell(told, Whose::PastHosts(name.clone()), past);
-    let mut whole = Tally::of(&*cluster.limits);
-    whole.count(&*cluster.checks);
-    tell(told, Whose::Cluster(name), whole);
+
+    fn of_listeners(&mut self, news: &mut News) {
+        for post in self.posts.clone().iter() {
+            let name = post.settings().name.to_string();
+            self.note(news, Whose::Listener(name), post.tally());
+        }
+        let past = self.departed.tally();
+        self.note(news, Whose::PastListeners, past);
+    }
+
+    /// Tells what a cluster has counted: its hosts', and apart from them what it has lost with hosts.
+    fn of_cluster(&mut self, cluster: &Snapshot, word: Word, news: &mut News) {
+        let name = cluster.settings.name.to_string();
+        let tally = |load: &Load| match word {
+            Word::Further => Tally::of(load),
+            Word::Last => load.last_tally(),
+        };
+        let mut sum = Tally::default();
+        for host in cluster.hosts.hosts() {
+            let own = tally(host.load());
+            sum.join(&own);
+            self.note(news, Whose::Host(name.clone(), host.to_string()), own);
+        }
+        cluster
+            .departed
+            .loads()
+            .for_each(|load| sum.join(&tally(load)));
+        // A host that goes meanwhile takes nothing along, and one that comes back begins anew.
+        let past = sum.since(&self.told.of_hosts(&name));
+        self.note(news, Whose::PastHosts(name.clone()), past);
+        let mut whole = Tally::of(&*cluster.limits);
+        whole.count(&*cluster.checks);
+        self.note(news, Whose::Cluster(name), whole);
+    }
 }
 
 fn credit_cluster(cluster: &Snapshot, whose: &Whose, more: &Tally) {

@@ -72,8 +72,9 @@ pub(super) enum Phase {
     Over,
 }
 
-/// How long a successor may take to hear that nothing more will come.
-const HEARS_WITHIN: Duration = Duration::from_secs(1);
+/// How long a successor may take to hear that nothing more will come, and what thousands of hosts
+/// have counted last.
+const HEARS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the predecessor has handed over.
 pub(crate) struct Estate {

@@ -9,15 +9,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::desk::{Desk, Phase};
 use super::tally::{Class, Tally};
-use crate::actor::accounts::Word;
+use crate::actor::accounts::{Round, Word};
 use crate::actor::mover::{Offered, Verdict};
 use crate::lifecycle::{Event, Heir, Window};
 use crate::net::{Releases, Talk, TalkError};
-use crate::protocol::handover::{Kind, Message};
+use crate::protocol::handover::{Kind, Message, Statement};
 
 /// Connections that are offered and not answered for at a time.
 const AT_ONCE: usize = 32;
@@ -117,7 +118,9 @@ impl Moves {
         let mut phase = desk.phase.subscribe();
         self.give_claims().await?;
         self.hand_hosts_over(desk).await?;
-        let mut counts = interval(COUNTS_EVERY);
+        // Before the commit it was told all.
+        let mut counts = interval_at(TokioInstant::now() + COUNTS_EVERY, COUNTS_EVERY);
+        let mut round = None;
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.passage.window.deadline();
@@ -134,9 +137,14 @@ impl Moves {
                 () = sleep_until(silence.into()), if deadline.is_some() => {
                     return Err(TalkError::Silent(ANSWERS_WITHIN).to_string());
                 }
-                _ = counts.tick() => self.tell_counts(desk, Word::Further).await?,
+                _ = counts.tick() => {
+                    let holdings = desk.holdings.get();
+                    round = holdings.map(|holdings| holdings.accounts.round(Word::Further));
+                }
+                // Part by part: connections that are on their way do not wait for all of it.
+                () = yield_now(), if round.is_some() => self.tell_some(desk, &mut round).await?,
                 _ = phase.wait_for(|phase| *phase == Phase::Finishing), if self.passage.window.is_empty() => {
-                    self.tell_counts(desk, Word::Last).await?;
+                    self.tell(desk.counted(Word::Last)).await?;
                     return self.say(&Message::Done, &[], &[]).await;
                 }
             }
@@ -163,9 +171,21 @@ impl Moves {
         Ok(())
     }
 
-    /// Has the successor count what was counted here since it was last told.
-    async fn tell_counts(&self, desk: &Desk, word: Word) -> Result<(), String> {
-        for statement in desk.counted(word) {
+    /// Has the successor count some of what was counted here since it was last told.
+    async fn tell_some(&self, desk: &Desk, round: &mut Option<Round>) -> Result<(), String> {
+        let holdings = desk.holdings.get();
+        let part = holdings.zip(round.as_mut());
+        match part.and_then(|(holdings, round)| holdings.accounts.next_of(round)) {
+            Some(part) => self.tell(part).await,
+            None => {
+                *round = None;
+                Ok(())
+            }
+        }
+    }
+
+    async fn tell(&self, counted: Vec<Statement>) -> Result<(), String> {
+        for statement in counted {
             self.say(&Message::Counted { statement }, &[], &[]).await?;
         }
         Ok(())
