@@ -121,40 +121,48 @@ fn main() -> Result<()> {
             let _ = stream.write_all(b"x");
         }
     });
+    let installed = PEERS.iter().filter_map(|peer| Some((peer, (peer.find)()?)));
+    let installed: Vec<_> = installed.collect();
+    // Whatever else the machine does falls on all sizes and peers.
+    let mut rounds = SIZES.map(|_| installed.iter().map(|_| Vec::new()).collect::<Vec<_>>());
+    for _ in 0..ROUNDS {
+        for (clusters, of_peers) in SIZES.into_iter().zip(&mut rounds) {
+            for ((peer, program), figures) in installed.iter().zip(of_peers) {
+                figures.push(round(peer, program, clusters, address)?);
+            }
+        }
+    }
     println!("| clusters | | start, CPU ms | private MiB | RSS MiB | a change of hosts, CPU µs |");
     println!("|---:|---|---:|---:|---:|---:|");
-    let mut changes = PEERS.each_ref().map(|_| Vec::new());
-    for clusters in SIZES {
-        for (peer, changes) in PEERS.iter().zip(&mut changes) {
-            let Some(program) = (peer.find)() else {
-                println!("| {clusters} | {} | not installed | | | |", peer.name);
-                continue;
-            };
-            let mut rounds = Vec::new();
-            for _ in 0..ROUNDS {
-                rounds.push(round(peer, &program, clusters, address)?);
-            }
-            let middle = |figure: fn(&Figures) -> f64| {
-                let mut figures: Vec<_> = rounds.iter().map(figure).collect();
-                figures.sort_unstable_by(f64::total_cmp);
-                figures[ROUNDS / 2]
-            };
+    for (clusters, of_peers) in SIZES.iter().zip(&rounds) {
+        for ((peer, _), figures) in installed.iter().zip(of_peers) {
             println!(
                 "| {clusters} | {} | {:.0} | {:.1} | {:.1} | {:.0} |",
                 peer.name,
-                middle(|figures| figures.start),
-                middle(|figures| figures.private),
-                middle(|figures| figures.resident),
-                middle(|figures| figures.change),
+                middle(figures, |figures| figures.start),
+                middle(figures, |figures| figures.private),
+                middle(figures, |figures| figures.resident),
+                middle(figures, |figures| figures.change),
             );
-            changes.push(middle(|figures| figures.change));
         }
     }
     println!();
-    for (peer, changes) in PEERS.iter().zip(&changes) {
-        tell(peer, changes);
+    for peer in PEERS.iter().filter(|peer| (peer.find)().is_none()) {
+        println!("{} is not installed", peer.name);
+    }
+    for (at, (peer, _)) in installed.iter().enumerate() {
+        let changes = rounds
+            .each_ref()
+            .map(|of_peers| middle(&of_peers[at], |one| one.change));
+        tell(peer, &changes);
     }
     Ok(())
+}
+
+fn middle(rounds: &[Figures], figure: fn(&Figures) -> f64) -> f64 {
+    let mut figures: Vec<_> = rounds.iter().map(figure).collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// What more clusters do to a change: nothing, when the ratio is 1.
