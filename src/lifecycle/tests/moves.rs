@@ -2,9 +2,10 @@
 //! messages that are lost, come twice or end the talk, and either process killed between any two of
 //! its calls.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::explore::Reached;
 use crate::lifecycle::{Custody, Heir, Window};
 
 /// What the two say to each other.
@@ -370,32 +371,11 @@ impl World {
     }
 }
 
-/// Every world that can be reached, and the step and world by which it was first.
-fn explore(now: Instant, (all, faults): (u64, u8)) -> BTreeMap<World, Option<(Step, World)>> {
-    let first = World::new(all, faults);
-    let mut seen = BTreeMap::from([(first.clone(), None)]);
-    let mut queue = VecDeque::from([first]);
-    while let Some(world) = queue.pop_front() {
-        for step in world.steps().into_iter().chain(world.faults()) {
-            let next = world.after(step, now);
-            if !seen.contains_key(&next) {
-                seen.insert(next.clone(), Some((step, world.clone())));
-                queue.push_back(next);
-            }
-        }
-    }
-    seen
-}
-
-fn way(seen: &BTreeMap<World, Option<(Step, World)>>, world: &World) -> String {
-    let mut steps = vec![format!("{world:#?}")];
-    let mut at = world;
-    while let Some(Some((step, before))) = seen.get(at) {
-        steps.push(format!("{step:?}"));
-        at = before;
-    }
-    steps.reverse();
-    steps.join("\n")
+/// Every world that can be reached.
+fn explore(now: Instant, (all, faults): (u64, u8)) -> Reached<World, Step> {
+    let steps = |world: &World| [world.steps(), world.faults()].concat();
+    let after = |world: &World, step| world.after(step, now);
+    Reached::from(World::new(all, faults), steps, after)
 }
 
 #[test]
@@ -405,18 +385,14 @@ fn a_connection_goes_on_in_one_process_unless_the_one_that_has_it_is_killed() {
     for scope in [(1, 3), (2, 1)] {
         let seen = explore(now, scope);
         assert!(seen.len() > 1000, "{} worlds are too few", seen.len());
-        for world in seen.keys() {
+        for world in seen.worlds() {
             let is_one_s = world.by_old.is_disjoint(&world.by_new);
-            assert!(is_one_s, "both touch it:\n{}", way(&seen, world));
+            assert!(is_one_s, "both touch it:\n{}", seen.way(world));
             let rest = world.at_rest(now);
             for number in 1..=rest.all {
                 let end = rest.end_of(number);
                 let is_lost = !end.contains(&true);
-                assert!(
-                    !is_lost,
-                    "{number}:\n{rest:#?}\nafter\n{}",
-                    way(&seen, world)
-                );
+                assert!(!is_lost, "{number}:\n{rest:#?}\nafter\n{}", seen.way(world));
                 ends.insert(end);
             }
             let is_over = !matches!(rest.old, Stage::Settles | Stage::SaidLast);

@@ -1,7 +1,8 @@
 //! Explores the product of two machines: every order of messages, deadlines and faults.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
+use super::explore::Reached;
 use super::*;
 
 /// One of the two processes.
@@ -317,32 +318,11 @@ fn at(state: State, now: Instant) -> State {
     }
 }
 
-/// Every world that can be reached, and the step and world by which it was first.
-fn explore(now: Instant, faults: u8) -> BTreeMap<World, Option<(Step, World)>> {
-    let first = World::new(now, faults);
-    let mut seen = BTreeMap::from([(first.clone(), None)]);
-    let mut queue = VecDeque::from([first]);
-    while let Some(world) = queue.pop_front() {
-        for step in world.steps().into_iter().chain(world.faults()) {
-            let next = world.after(step, now);
-            if !seen.contains_key(&next) {
-                seen.insert(next.clone(), Some((step, world.clone())));
-                queue.push_back(next);
-            }
-        }
-    }
-    seen
-}
-
-fn way(seen: &BTreeMap<World, Option<(Step, World)>>, world: &World) -> String {
-    let mut steps = vec![format!("{world:#?}")];
-    let mut at = world;
-    while let Some(Some((step, before))) = seen.get(at) {
-        steps.push(format!("{step:?}"));
-        at = before;
-    }
-    steps.reverse();
-    steps.join("\n")
+/// Every world that can be reached.
+fn explore(now: Instant, faults: u8) -> Reached<World, Step> {
+    let steps = |world: &World| [world.steps(), world.faults()].concat();
+    let after = |world: &World, step| world.after(step, now);
+    Reached::from(World::new(now, faults), steps, after)
 }
 
 #[test]
@@ -350,7 +330,7 @@ fn one_of_the_two_always_accepts() {
     let now = Instant::now();
     let seen = explore(now, 2);
     assert!(seen.len() > 500, "{} worlds are too few", seen.len());
-    for world in seen.keys() {
+    for world in seen.worlds() {
         if !world.two.iter().any(|one| one.alive) {
             continue;
         }
@@ -367,7 +347,7 @@ fn one_of_the_two_always_accepts() {
         };
         if world.killed && world.two.iter().all(left) {
             let heir = &world.two[world.owner];
-            assert!(!heir.alive, "{}", way(&seen, world));
+            assert!(!heir.alive, "{}", seen.way(world));
             continue;
         }
         let rest = world.at_rest(now);
@@ -376,7 +356,7 @@ fn one_of_the_two_always_accepts() {
         assert!(
             rest.accepts() || lost,
             "nobody accepts:\n{}",
-            way(&seen, world)
+            seen.way(world)
         );
     }
 }
@@ -385,18 +365,18 @@ fn one_of_the_two_always_accepts() {
 fn at_most_one_of_the_two_stays_in_charge() {
     let now = Instant::now();
     let seen = explore(now, 2);
-    for world in seen.keys() {
+    for world in seen.worlds() {
         let rest = world.at_rest(now);
         let running = |one: &Process| one.alive && one.state == State::Running;
         assert!(
             !rest.two.iter().all(running),
             "both are in charge:\n{}",
-            way(&seen, world)
+            seen.way(world)
         );
         if let Some(who) = rest.two.iter().position(running)
             && rest.two.iter().all(|one| one.alive)
         {
-            assert_eq!(who, rest.owner, "{}", way(&seen, world));
+            assert_eq!(who, rest.owner, "{}", seen.way(world));
         }
     }
 }
@@ -406,7 +386,7 @@ fn no_wait_is_without_a_deadline() {
     let now = Instant::now();
     let seen = explore(now, 2);
     let mut states = BTreeSet::new();
-    for world in seen.keys() {
+    for world in seen.worlds() {
         let rest = world.at_rest(now);
         for one in rest.two.iter().filter(|one| one.alive) {
             states.insert(one.state.number());
@@ -418,7 +398,7 @@ fn no_wait_is_without_a_deadline() {
                     || matches!(one.state, State::Running | State::Stopping),
                 "{:?} waits for ever:\n{}",
                 one.state,
-                way(&seen, world)
+                seen.way(world)
             );
         }
     }
