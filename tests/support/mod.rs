@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::spawn_local;
 
 /// How long a test waits for an event before it says which one never came.
@@ -140,10 +141,15 @@ impl Release {
     }
 }
 
-/// An address on which nobody listens.
+/// An address on which nobody listens, nor will, unless it is bound by name: a test that runs beside
+/// this one must not come to it. For that the port stays taken until the process ends.
 pub(crate) async fn refusing() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let _kept = socket.into_raw_fd();
+    address
 }
 
 /// A cluster named `origins` as MOSN writes it.

@@ -1,8 +1,9 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
 use std::thread::{self, JoinHandle};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 
@@ -51,9 +52,13 @@ async fn asked(address: SocketAddr, check: &HealthCheck) -> (Finding, String) {
     (finding, reason)
 }
 
+/// Nobody else comes to its port until the process ends.
 async fn refusing() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let _kept = socket.into_raw_fd();
+    address
 }
 
 #[tokio::test]
