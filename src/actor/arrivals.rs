@@ -131,11 +131,14 @@ impl Arrivals {
         let workers = self.0.workers.load();
         let mut there = workers.iter().filter(|one| !one.is_closed());
         let worker: Option<mpsc::Sender<_>> = there.nth(number).cloned();
-        Place(worker.and_then(|worker| worker.try_reserve_owned().ok()))
+        Place {
+            permit: worker.and_then(|worker| worker.try_reserve_owned().ok()),
+            turns: None,
+        }
     }
 
-    /// A place at one worker, the next time at another one; waits while that one has as many as it
-    /// takes.
+    /// A place at the worker whose turn it is; waits while that one has as many as it takes. Its turn is
+    /// over when the place is used.
     ///
     /// # Cancel safety
     ///
@@ -143,25 +146,65 @@ impl Arrivals {
     pub(super) async fn place(&self) -> Place {
         let workers = self.0.workers.load_full();
         let there: Vec<_> = workers.iter().filter(|one| !one.is_closed()).collect();
-        let turn = self.0.turn.fetch_add(1, Relaxed);
-        let Some(worker) = there.get(turn % there.len().max(1)) else {
-            return Place(None);
+        let turn = self.0.turn.load(Relaxed);
+        let permit = match there.get(turn % there.len().max(1)) {
+            // Whose thread dies with it would have died with the connection a moment later.
+            Some(worker) => mpsc::Sender::clone(worker).reserve_owned().await.ok(),
+            None => None,
         };
-        let worker: mpsc::Sender<_> = (*worker).clone();
-        // Whose thread dies with it would have died with the connection a moment later.
-        Place(worker.reserve_owned().await.ok())
+        let turns = Some(self.clone());
+        Place { permit, turns }
+    }
+
+    /// It is the next worker's turn.
+    pub(super) fn pass(&self) {
+        self.0.turn.fetch_add(1, Relaxed);
     }
 }
 
 /// A place for a connection at a worker.
 #[derive(Debug)]
-pub(super) struct Place(Option<mpsc::OwnedPermit<Arrival>>);
+pub(super) struct Place {
+    permit: Option<mpsc::OwnedPermit<Arrival>>,
+    /// Where the turn goes on with its use.
+    turns: Option<Arrivals>,
+}
 
 impl Place {
     /// Sends a connection there. Where no worker is left it ends.
     pub(super) fn put(self, arrival: Arrival) {
-        if let Some(place) = self.0 {
-            place.send(arrival);
+        if let Some(permit) = self.used() {
+            permit.send(arrival);
         }
+    }
+
+    fn used(self) -> Option<mpsc::OwnedPermit<Arrival>> {
+        if let Some(turns) = self.turns {
+            turns.pass();
+        }
+        self.permit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn a_turn_is_over_when_its_place_is_used() {
+        let arrivals = Arrivals::default();
+        let workers = [arrivals.join(), arrivals.join(), arrivals.join()];
+        let mut order = vec![];
+        for _ in 0..6 {
+            // Whoever waits for a connection asks for a place more often than one comes.
+            for _ in 0..3 {
+                drop(arrivals.place().await);
+            }
+            let place = arrivals.place().await.used().unwrap();
+            let taken = |worker: &mpsc::Receiver<Arrival>| worker.capacity() < QUEUE;
+            order.push(workers.iter().position(taken).unwrap());
+            drop(place);
+        }
+        assert_eq!(order, [0, 1, 2, 0, 1, 2]);
     }
 }

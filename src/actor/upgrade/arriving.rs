@@ -183,7 +183,10 @@ async fn claim(claims: Option<&Claims>, arrivals: &Arrivals) -> Result<(Claim, P
 
 async fn place(arrivals: &Arrivals) -> Result<Place, String> {
     let place = timeout(TAKES_WITHIN, arrivals.place()).await;
-    place.map_err(|_| "a worker takes none".to_owned())
+    place.map_err(|_| {
+        arrivals.pass();
+        "a worker takes none".to_owned()
+    })
 }
 
 async fn say(talk: &Talk, message: &Message) -> Result<(), String> {
