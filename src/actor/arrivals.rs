@@ -197,7 +197,7 @@ mod tests {
         let mut order = vec![];
         for _ in 0..6 {
             // Whoever waits for a connection asks for a place more often than one comes.
-            for _ in 0..3 {
+            for _ in 0..2 {
                 drop(arrivals.place().await);
             }
             let place = arrivals.place().await.used().unwrap();
