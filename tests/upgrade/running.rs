@@ -162,10 +162,11 @@ impl Process {
 
     /// What it takes of the machine: the least of some looks, since the load comes and goes.
     pub(crate) fn takes(&self, home: &Home) -> Taken {
+        // Once, since that table is long under load: what is opened later is in later looks alone.
+        let to_host = sockets_to(home.host);
         let look = |_| {
             sleep(Duration::from_millis(10));
             let of = format!("/proc/{}", self.0.id());
-            let to_host = sockets_to(home.host);
             let status = fs::read_to_string(format!("{of}/status")).expect("it runs");
             let value = |key: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(key));

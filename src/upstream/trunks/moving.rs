@@ -21,7 +21,6 @@ use super::{Alarm, Driver, Ends, Spoken, Trunks, now, serve};
 /// A shared connection that is to go on in another process; no request is under way. Dropping it
 /// closes the connection.
 pub struct Parted {
-    /// Counts it on its host.
     trunk: Trunk,
     settings: Arc<config::Cluster>,
     stream: Stream,
