@@ -76,8 +76,8 @@ impl Turns {
             ref mut due,
         } = self.share
         {
-            let since = now.saturating_duration_since(self.start);
-            if let Some(since) = since.checked_sub(first) {
+            // Before the start nothing is due: what was sent then would seem to be answered sooner.
+            if let Some(since) = now.checked_duration_since(self.start + first) {
                 let passed = since.as_nanos() / period.as_nanos().max(1) + 1;
                 *due = u64::try_from(passed).unwrap_or(u64::MAX).min(turns);
             }
@@ -167,6 +167,10 @@ mod tests {
         assert_eq!(turns.take(start), None);
         turns.look(start + Duration::from_millis(100));
         assert_eq!(turns.take(start), Some(start + Duration::from_millis(100)));
+
+        let mut turns = Turns::new(&open(10, 10), 0, 2, start + Duration::from_millis(1));
+        turns.look(start);
+        assert_eq!(turns.take(start), None);
     }
 
     #[test]
