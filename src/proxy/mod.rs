@@ -8,6 +8,7 @@ mod passing;
 mod relay;
 pub mod rpc;
 mod setback;
+mod site;
 mod target;
 mod telling;
 mod trail;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::cluster::{Clue, Evidence};
 use crate::config::{Address, Forward, Metadata, Mirror};
 use crate::name::ClusterName;
-use crate::proxy::http::facts::Site;
 use crate::route::{Chosen, Facts, Found, chosen, hashed};
 use crate::upstream::Hosts;
 
 use super::meant_for;
 use super::setback::Setback;
+use super::site::Site;
 
 /// A request as it came, before it is changed for its way upstream.
 pub(super) struct Arrival<'a, F> {

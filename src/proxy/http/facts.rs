@@ -1,17 +1,17 @@
 //! A request as routing and logging see it.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Variable;
 use crate::protocol::http1::{Request, Response, TargetForm};
+use crate::proxy::site::Site;
 use crate::route::{Facts, normal_path};
 
 use super::access;
 use super::exchange::Exchange;
 use super::record::Record;
-use super::{Addresses, Connection, Fitting, Setting};
+use super::{Fitting, Setting};
 
 /// The path by which a request is routed: unescaped and normalised.
 #[derive(Debug)]
@@ -38,32 +38,6 @@ impl Path {
             Self::AsItCame => request.path(),
             Self::Changed(path) => path,
         }
-    }
-}
-
-/// What of a connection is logged, or tells where it goes.
-pub(in crate::proxy) trait Site {
-    fn id(&self) -> u64;
-    fn speaks(&self) -> &'static str;
-    fn addresses(&self) -> Addresses;
-    fn original_destination(&self) -> Option<SocketAddr>;
-}
-
-impl<S> Site for Connection<S> {
-    fn id(&self) -> u64 {
-        self.id.0
-    }
-
-    fn speaks(&self) -> &'static str {
-        self.speaks
-    }
-
-    fn addresses(&self) -> Addresses {
-        Self::addresses(self)
-    }
-
-    fn original_destination(&self) -> Option<SocketAddr> {
-        self.stream.original_destination()
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::config::{Forward, HostRewrite};
 use crate::protocol::http1::{Method, Request, TargetForm, Version, is_authority, is_field_value};
+use crate::proxy::site::Site;
 use crate::route::{Found, Table, apply, escape_path, forwarded_path, rewritten};
 
 use super::exchange::Exchange;
-use super::facts::{Path, Site, Subject};
+use super::facts::{Path, Subject};
 use super::record::Record;
 use super::{Fitting, Setting, access};
 

@@ -16,10 +16,10 @@ use crate::config::{
 };
 use crate::filter::RouteView;
 use crate::protocol::http1::{Fields, HeadLimits, Parsed, Request};
-use crate::proxy::setback::Setback;
+use crate::proxy::{setback::Setback, site::Site};
 use crate::route::{Facts, Found, Table, Timeouts, location, why_not};
 
-use super::facts::{Path, Site, Subject};
+use super::facts::{Path, Subject};
 use super::heading::{Heading, target};
 use super::record::Record;
 use super::trouble::Trouble;
