@@ -45,8 +45,9 @@ struct All {
     apart: Vec<Trunk>,
 }
 
-/// A host is told by its [`identity`]; a connection to it keeps it alive.
-type Key = (usize, &'static str);
+/// A host is told by its [`identity`]; a connection to it keeps it alive. Whoever reads shorter frames
+/// than another cannot share its connection: what one has asked for would end what the other has.
+type Key = (usize, &'static str, usize);
 
 /// What opens a connection and moves its bytes until it ends: to be run, and not to be awaited.
 pub type Driver = Pin<Box<dyn Future<Output = ()>>>;
@@ -75,7 +76,7 @@ impl Trunks {
         let mut all = self.0.borrow_mut();
         let All { book, open, apart } = &mut *all;
         let row = open
-            .entry((identity(host), spoken.codec.name()))
+            .entry((identity(host), spoken.codec.name(), spoken.most))
             .or_default();
         if row.len() <= place {
             row.resize_with(place + 1, || None);

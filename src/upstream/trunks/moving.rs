@@ -139,7 +139,7 @@ impl Trunks {
             unread,
         } = handed;
         let stream = Stream::carried(socket)?;
-        let key = (identity(lease.host()), codec.name());
+        let key = (identity(lease.host()), codec.name(), most);
         let trunk = Trunk::new(codec, most, lease, permit, next_id(), now());
         trunk.is_resumed(memory, now());
         trunk.expires_after(settings.idle_timeout);

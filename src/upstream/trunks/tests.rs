@@ -41,10 +41,12 @@ impl Site {
     }
 
     fn trunk(&self) -> (Trunk, Option<Driver>) {
-        let spoken = Spoken {
-            codec: &V1,
-            most: MOST,
-        };
+        self.trunk_of(MOST)
+    }
+
+    /// One that reads frames of at most so many bytes.
+    fn trunk_of(&self, most: usize) -> (Trunk, Option<Driver>) {
+        let spoken = Spoken { codec: &V1, most };
         let host = &self.hosts.hosts()[0];
         self.trunks
             .to(host, &self.settings, &self.limits, spoken, 0)
@@ -184,6 +186,18 @@ async fn a_host_that_leaves_is_left_at_rest() {
         ended(&mut theirs).await;
     };
     site.with(script).await;
+}
+
+#[actix::test]
+async fn who_reads_longer_frames_has_a_connection_of_its_own() {
+    let site = Site::new(None).await;
+    let (short, _driver) = site.trunk_of(2048);
+    let (long, driver) = site.trunk_of(4096);
+    assert!(driver.is_some());
+    for (most, known) in [(2048, short), (4096, long)] {
+        let (again, driver) = site.trunk_of(most);
+        assert_eq!((again.id(), driver.is_some()), (known.id(), false));
+    }
 }
 
 #[actix::test]
