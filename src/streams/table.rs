@@ -143,17 +143,20 @@ impl<T> Streams<T> {
         }
     }
 
-    /// Those that wait without a deadline on a connection of which so many ids were given before.
+    /// Those that wait until `deadline` on a connection of which so many ids were given before.
     #[must_use]
-    pub fn resumed(last: u64, count: Count, open: impl Iterator<Item = (u64, T)>) -> Self {
+    pub fn resumed(
+        last: u64,
+        count: Count,
+        open: impl Iterator<Item = (u64, T)>,
+        deadline: Option<Instant>,
+    ) -> Self {
         let mut streams = Self::new(last);
         streams.next = count.next.clamp(1, last);
         streams.came_round = count.came_round;
-        let open = open.map(|(id, stream)| {
-            let deadline = None;
-            (id, Open { stream, deadline })
-        });
+        let open = open.map(|(id, stream)| (id, Open { stream, deadline }));
         streams.open = open.collect();
+        streams.earliest = deadline;
         streams
     }
 
@@ -259,8 +262,10 @@ mod tests {
 
         let count = streams.count_so_far();
         let open = streams.all().map(|(id, name)| (id, *name));
-        let mut resumed = Streams::resumed(3, count, open);
+        let until = Instant::now();
+        let mut resumed = Streams::resumed(3, count, open, Some(until));
 
+        assert_eq!(resumed.next_deadline(), Some(until));
         assert_eq!(resumed.open('c', None), Some(3));
         assert_eq!(resumed.answer(1), Answered::Late);
         assert_eq!(resumed.answer(kept), Answered::Awaited('b'));

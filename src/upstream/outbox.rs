@@ -69,6 +69,13 @@ impl Outbox {
         self.before + self.written as u64
     }
 
+    /// Queues what `write` appends, if there is room: a word that its peer can do without.
+    pub fn offer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.has_room() {
+            self.append(write);
+        }
+    }
+
     /// Queues what `write` appends.
     pub fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);

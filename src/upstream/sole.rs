@@ -182,7 +182,7 @@ impl Talk {
                     *fit = Fit::ForThisOne;
                     load.count_stray();
                 }
-                Kind::Heartbeat => out.append(|out| codec.acknowledge(&asker, out)),
+                Kind::Heartbeat => out.offer(|out| codec.acknowledge(&asker, out)),
                 Kind::HeartbeatAck => {}
                 Kind::GoAway => *fit = Fit::ForThisOne,
                 // A host that asks is none.

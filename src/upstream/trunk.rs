@@ -10,6 +10,7 @@
 //! Requests may be queued as soon as it is opening: when no connection is made, all of them hear
 //! of that, and nothing of them was sent.
 
+mod heartbeat;
 mod moving;
 
 use std::cell::{Cell, RefCell};
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::cluster::{self, Host, Lease, Permit};
-use crate::protocol::rpc::{Asker, Codec, Flaw, Kind, Message};
-use crate::streams::{Answered, Keepalive, Rhythm, Step, Streams};
+use crate::protocol::rpc::{Codec, Flaw, Kind, Message};
+use crate::streams::{Answered, Keepalive, Rhythm, Streams};
 
 use super::outbox::Outbox;
 use super::outcome::{Answer, End, Ending, Sent, Told};
@@ -309,18 +310,6 @@ impl Trunk {
         self.rests(now);
     }
 
-    fn acknowledged(&self, id: u64) {
-        let mut streams = self.0.streams.borrow_mut();
-        if matches!(streams.get(id), Some(Awaits::Heartbeat)) {
-            streams.close(id);
-        }
-    }
-
-    fn acknowledge(&self, heartbeat: &Asker) {
-        let mut out = self.0.out.borrow_mut();
-        out.append(|out| self.0.codec.acknowledge(heartbeat, out));
-    }
-
     /// The peer wants no more requests.
     fn leave(&self) {
         if self.takes_requests() {
@@ -333,36 +322,13 @@ impl Trunk {
     /// Tells those whose time is over, and says when the next one's is.
     pub(super) fn give_up_late(&self, now: Instant) -> Option<Instant> {
         let late = self.0.streams.borrow_mut().overdue(now);
-        if !late.is_empty() {
-            self.rests(now);
-        }
         for awaits in late {
             if let Awaits::Request { to, .. } = awaits {
                 let _ = to.send(Answer::TimedOut);
+                self.rests(now);
             }
         }
         self.0.streams.borrow().next_deadline()
-    }
-
-    /// A second has passed: a peer that says nothing is asked whether it is there.
-    pub(super) fn keep_alive(&self, now: Instant) {
-        if matches!(self.state(), State::Opening | State::Parting) {
-            return;
-        }
-        let step = self.0.keepalive.borrow_mut().step(now);
-        match step {
-            Step::Rest => {}
-            Step::GiveUp => self.call_off(End::Silent),
-            Step::Ask => {
-                let id = self.0.streams.borrow_mut().open(Awaits::Heartbeat, None);
-                let heartbeat = id.and_then(|id| self.0.codec.heartbeat(id));
-                if let Some(heartbeat) = heartbeat {
-                    let mut out = self.0.out.borrow_mut();
-                    out.append(|out| out.extend_from_slice(&heartbeat));
-                }
-                self.wake();
-            }
-        }
     }
 
     /// It is over: whoever waits hears why.

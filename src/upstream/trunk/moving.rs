@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::streams::{Beat, Count, Keepalive, Rhythm, Streams};
 use crate::upstream::trunks::Parted;
 
+use super::heartbeat::patience;
 use super::{Awaits, State, Trunk};
 
 /// What a connection remembers that goes on in another process.
@@ -33,9 +34,12 @@ impl Trunk {
             idle,
         } = memory;
         let open = heartbeats.into_iter().map(|id| (id, Awaits::Heartbeat));
-        shared
-            .streams
-            .replace(Streams::resumed(shared.codec.last_id(), count, open));
+        shared.streams.replace(Streams::resumed(
+            shared.codec.last_id(),
+            count,
+            open,
+            patience(now),
+        ));
         self.opened(now);
         shared
             .keepalive

@@ -188,6 +188,53 @@ async fn a_host_that_leaves_is_left_at_rest() {
     site.with(script).await;
 }
 
+/// The host was asked whether it is there, and has not answered.
+async fn after_silence(site: &Site, theirs: &mut TcpStream) {
+    tokio::time::pause();
+    site.after(SILENCE).await;
+    assert_eq!(next(theirs).await.frame.kind, Kind::Heartbeat);
+}
+
+#[actix::test]
+async fn a_heartbeat_that_is_not_answered_keeps_no_goodbye_waiting() {
+    let site = Site::new(None).await;
+    let script = async |mut theirs: TcpStream| {
+        after_silence(&site, &mut theirs).await;
+        theirs.write_all(&V1.goaway(1).unwrap()).await.unwrap();
+        timeout(PATIENCE, ended(&mut theirs)).await.unwrap();
+    };
+    site.with(script).await;
+}
+
+#[actix::test]
+async fn a_heartbeat_that_is_not_answered_keeps_nothing_that_nobody_uses() {
+    let site = Site::new(Some(Duration::from_secs(20))).await;
+    let script = async |mut theirs: TcpStream| {
+        after_silence(&site, &mut theirs).await;
+        // Time passes for who waits for an answer, too.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        site.after(Duration::from_secs(4)).await;
+        timeout(PATIENCE, ended(&mut theirs)).await.unwrap();
+    };
+    site.with(script).await;
+}
+
+#[actix::test]
+async fn what_a_host_asks_that_takes_nothing_does_not_pile_up() {
+    let site = Site::new(None).await;
+    let (trunk, _driver) = site.trunk();
+    let mut bytes = V1.heartbeat(7).unwrap();
+    let Ok(Decoded::Frame(frame)) = V1.decode(&bytes, MOST) else {
+        panic!("it is a frame");
+    };
+    for _ in 0..10_000 {
+        let bytes = std::mem::take(&mut bytes).into();
+        trunk.take(Message { frame, bytes }, now()).unwrap();
+    }
+    assert!(!trunk.has_room());
+    assert!(trunk.0.out.borrow().len() < 8 * 1024);
+}
+
 #[actix::test]
 async fn who_reads_longer_frames_has_a_connection_of_its_own() {
     let site = Site::new(None).await;
