@@ -4,9 +4,12 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{Exit, print};
 use crate::load::{
@@ -104,7 +107,8 @@ pub fn load(arguments: &Load) -> Exit {
             show(progress, terminal);
         }
     };
-    let tally = match run(plan.clone(), show) {
+    let made = stopped().map_err(Failed::from);
+    let tally = match made.and_then(|stop| run(plan.clone(), &stop, show)) {
         Ok(tally) => tally,
         Err(failed) => {
             let exit = match failed {
@@ -134,6 +138,30 @@ pub fn load(arguments: &Load) -> Exit {
         true => said,
         false => print::refuse(&"load: not one request succeeded", Exit::Failed),
     }
+}
+
+/// Turns true at SIGINT or SIGTERM: what was measured until then is still reported.
+fn stopped() -> io::Result<watch::Receiver<bool>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let (mut interrupt, mut terminate) = {
+        let _here = runtime.enter();
+        let interrupt = signal(SignalKind::interrupt())?;
+        (interrupt, signal(SignalKind::terminate())?)
+    };
+    let (says, stop) = watch::channel(false);
+    let waits = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        says.send_replace(true);
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(waits))?;
+    Ok(stop)
 }
 
 /// A line that is drawn over by the next one, or one after the other where nobody watches.

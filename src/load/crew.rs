@@ -39,7 +39,7 @@ pub(super) struct Crew {
     /// What is due before is not counted.
     counts_from: Instant,
     tally: Tally,
-    last_answer: Instant,
+    last_outcome: Instant,
     /// Lines that have tried to connect, and those that have ever been open.
     tried: usize,
     opened: usize,
@@ -65,7 +65,7 @@ impl Crew {
             turns: None,
             counts_from: now,
             tally: Tally::default(),
-            last_answer: now,
+            last_outcome: now,
             tried: 0,
             opened: 0,
             unreachable: None,
@@ -86,7 +86,7 @@ impl Crew {
     /// Begins: lines with room get turns from now on.
     pub(super) fn begin(&mut self, turns: Turns, start: Instant) {
         self.counts_from = start + self.plan.warm_up;
-        self.last_answer = self.counts_from;
+        self.last_outcome = self.counts_from;
         self.turns = Some(turns);
         self.give();
         if let (0, Some(trouble)) = (self.opened, self.unreachable) {
@@ -159,13 +159,13 @@ impl Crew {
     fn heard(&mut self, place: usize, input: &[u8]) -> Then {
         let now = Instant::now();
         let (tally, from) = (&mut self.tally, self.counts_from);
-        let (mut matched, mut last_answer) = (0, None);
+        let (mut matched, mut last_outcome) = (0, None);
         let mut take = |answer: &Answer, due| match due {
             Matched::Due(due) => {
                 matched += 1;
                 if due >= from {
                     tally.answered(answer, now.saturating_duration_since(due));
-                    last_answer = Some(now);
+                    last_outcome = Some(now);
                 }
             }
             Matched::Late => tally.late += 1,
@@ -179,7 +179,7 @@ impl Crew {
             }
             _ => self.lines[place].hear(input, &mut take),
         };
-        self.last_answer = last_answer.unwrap_or(self.last_answer);
+        self.last_outcome = last_outcome.unwrap_or(self.last_outcome);
         self.under_way -= matched;
         match then {
             Ok(Then::GoOn) => {
@@ -226,7 +226,10 @@ impl Crew {
     }
 
     fn lose(&mut self, trouble: Trouble, requests: u64) {
-        self.tally.troubled(trouble, requests);
+        if requests > 0 {
+            self.tally.troubled(trouble, requests);
+            self.last_outcome = Instant::now();
+        }
         self.look_whether_over();
     }
 
@@ -291,7 +294,7 @@ impl Crew {
     fn time_out(&mut self, given_up: &[Instant], now: Instant) {
         for &due in given_up.iter().filter(|&&due| due >= self.counts_from) {
             self.tally.timed_out(due, now);
-            self.last_answer = now;
+            self.last_outcome = now;
         }
     }
 
@@ -317,9 +320,15 @@ impl Crew {
 
     pub(super) fn tally(&mut self) -> Tally {
         let mut tally = std::mem::take(&mut self.tally);
-        let answering = self.last_answer.saturating_duration_since(self.counts_from);
-        // A rate is that of the whole time in which requests were due.
-        tally.lasted = answering.max(self.plan.due_for());
+        let now = Instant::now();
+        let lasted_until = |end: Instant| end.saturating_duration_since(self.counts_from);
+        // A rate is that of the whole time in which requests were due, unless that was cut short.
+        tally.lasted = match &self.turns {
+            Some(turns) if turns.is_over(now) && self.under_way == 0 => {
+                lasted_until(self.last_outcome).max(self.plan.due_for())
+            }
+            _ => lasted_until(now),
+        };
         let seconds = tally.lasted.as_secs_f64();
         let rates = self.lines.iter().map(|line| line.answers as f64 / seconds);
         if seconds > 0.0 {

@@ -11,7 +11,7 @@ use super::tally::{Tally, Trouble};
 pub(crate) fn json(plan: &Plan, tally: &Tally) -> Value {
     let mut quantiles = Map::new();
     for percent in QUANTILES.into_iter().chain([99.9, 99.99]) {
-        let value = tally.latencies.value_at_percentile(percent) as f64 / 1e3;
+        let value = tally.quantile(percent) / 1e3;
         quantiles.insert(format!("p{percent}"), json!(value));
     }
     let statuses: Map<_, _> = (tally.statuses.iter())

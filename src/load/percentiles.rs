@@ -23,10 +23,11 @@ fn write_percentiles(out: &mut String, tally: &Tally) -> std::fmt::Result {
         "{:>12} {:>14} {head:>10} {:>14}\n",
         "Value", "Percentile", "1/(1-Percentile)"
     )?;
+    let most = tally.latency.most() / unit;
     let mut count = 0;
     for step in latencies.iter_quantiles(TICKS) {
         count += step.count_since_last_iteration();
-        let value = step.value_iterated_to() as f64 / unit;
+        let value = (step.value_iterated_to() as f64 / unit).min(most);
         let quantile = step.quantile_iterated_to();
         write!(out, "{value:>12.3} {quantile:>2.12} {count:>10}")?;
         match quantile < 1.0 {
@@ -38,7 +39,6 @@ fn write_percentiles(out: &mut String, tally: &Tally) -> std::fmt::Result {
         tally.latency.mean() / unit,
         tally.latency.deviation() / unit,
     );
-    let most = tally.latency.most() / unit;
     writeln!(
         out,
         "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]"

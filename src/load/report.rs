@@ -105,8 +105,8 @@ fn write_report(out: &mut String, plan: &Plan, tally: &Tally) -> std::fmt::Resul
     write_spreads(out, tally)?;
     writeln!(out, "\n  Latency  Distribution")?;
     for percent in QUANTILES {
-        let value = tally.latencies.value_at_percentile(percent);
-        writeln!(out, "   {percent:.0}%{:>13}", time(value as f64))?;
+        let value = time(tally.quantile(percent));
+        writeln!(out, "   {percent:.0}%{value:>13}")?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -42,23 +43,28 @@ pub(crate) enum Failed {
     Thread,
 }
 
-/// Makes the load of `plan`; meanwhile `progress` is told how it goes.
+/// Makes the load of `plan`, at most until `stop` is true; meanwhile `progress` is told how it goes.
+/// What is under way then came to nothing, and counts as neither done nor failed.
 ///
 /// # Errors
 ///
 /// [`Failed`], before a request was sent. What goes wrong with requests is counted.
-pub(crate) fn run(plan: Plan, mut progress: impl FnMut(&Progress)) -> Result<Tally, Failed> {
+pub(crate) fn run(
+    plan: Plan,
+    stop: &watch::Receiver<bool>,
+    mut progress: impl FnMut(&Progress),
+) -> Result<Tally, Failed> {
     Speech::new(&plan.target, &plan.ask).map_err(Failed::Ask)?;
     let plan = Arc::new(plan);
     let live = Arc::new(Live::default());
     let mut threads = Vec::with_capacity(plan.threads);
     for thread in 0..plan.threads {
-        let (plan, live) = (Arc::clone(&plan), Arc::clone(&live));
+        let (plan, live, stop) = (Arc::clone(&plan), Arc::clone(&live), stop.clone());
         let name = format!("load {thread}");
         threads.push(
             thread::Builder::new()
                 .name(name)
-                .spawn(move || drive(plan, live, thread))?,
+                .spawn(move || drive(plan, live, stop, thread))?,
         );
     }
     let begin = Instant::now();
@@ -78,7 +84,12 @@ pub(crate) fn run(plan: Plan, mut progress: impl FnMut(&Progress)) -> Result<Tal
 }
 
 /// One thread, from its first connect to its last answer.
-fn drive(plan: Arc<Plan>, live: Arc<Live>, thread: usize) -> Result<Tally, Failed> {
+fn drive(
+    plan: Arc<Plan>,
+    live: Arc<Live>,
+    mut stop: watch::Receiver<bool>,
+    thread: usize,
+) -> Result<Tally, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -93,7 +104,10 @@ fn drive(plan: Arc<Plan>, live: Arc<Live>, thread: usize) -> Result<Tally, Faile
         for place in 0..here {
             lines.spawn_local(keep(Rc::clone(&crew), place, Rc::clone(&scratch)));
         }
-        pace(&crew, &plan, thread).await?;
+        tokio::select! {
+            paced = pace(&crew, &plan, thread) => paced?,
+            Ok(_) = stop.wait_for(|stop| *stop) => {}
+        }
         // A line that panicked has stopped: what it counted cannot be trusted.
         match lines.try_join_next() {
             None => Ok(()),

@@ -89,7 +89,7 @@ pub(crate) struct Tally {
     pub(super) connects: Vec<f64>,
     /// Answers a second of each connection.
     pub(super) rates: Vec<f64>,
-    /// From the first moment that counts to the last answer.
+    /// From the first moment that counts to the last that came of a request.
     pub(super) lasted: Duration,
     /// Connects that failed, whether a request waited for them or not.
     pub(super) failed_connects: u64,
@@ -197,11 +197,32 @@ impl Tally {
         all.filter(|(_, count)| *count > 0)
     }
 
+    /// The nanoseconds that so many in a hundred latencies did not exceed. What counts latencies
+    /// knows them by three digits; none was more than the most there was.
+    pub(super) fn quantile(&self, percent: f64) -> f64 {
+        let value = self.latencies.value_at_percentile(percent);
+        (value as f64).min(self.latency.most())
+    }
+
     /// How many in a hundred latencies are no more than a deviation away from their mean.
     pub(super) fn within(&self) -> f64 {
         let (mean, deviation) = (self.latency.mean(), self.latency.deviation());
         let low = (mean - deviation).max(0.0) as u64;
         let near = self.latencies.count_between(low, (mean + deviation) as u64);
         near as f64 * 100.0 / self.latencies.len().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_quantile_is_more_than_the_most_there_was() {
+        let mut tally = Tally::default();
+        tally.answered(&Answer::default(), Duration::from_nanos(5_107_606));
+        assert!(tally.latencies.value_at_percentile(50.0) > 5_107_606);
+        assert_eq!([50.0, 99.0].map(|at| tally.quantile(at)), [5_107_606.0; 2]);
+        assert_eq!(Tally::default().quantile(50.0), 0.0);
     }
 }

@@ -168,6 +168,43 @@ fn every_error_is_counted_by_its_kind_and_nothing_but_errors_is_a_failure() {
 }
 
 #[test]
+fn a_load_that_is_stopped_reports_what_it_has_measured() {
+    let origin = Origin::start("bolt");
+    for (stop, pace) in [
+        (Signal::SIGINT, "--qps 200"),
+        (Signal::SIGTERM, "--warm-up-time 1ms"),
+    ] {
+        let line = format!("load -D 60 {pace} -c 4 -t 2 sofarpc://{}", origin.address);
+        let mut load = Process::of(&mut command(&line));
+        load.says_part(" done, ");
+        load.signal(stop);
+        let (code, told) = load.ends();
+        let requests = told.lines().find(|line| line.starts_with("requests: "));
+        let requests = requests.unwrap_or_else(|| panic!("no report: {told}"));
+        assert!(!requests.contains(" 0 succeeded"), "{told}");
+        assert!(requests.contains(" 0 failed, 0 errored"), "{told}");
+        // A minute was wanted, and is not what the rate is reckoned by.
+        assert!(!told.contains("finished in 60"), "{told}");
+        assert_eq!(code, Some(0), "{told}");
+    }
+}
+
+#[test]
+fn an_origin_that_dies_makes_no_load_shorter_than_it_was() {
+    let origin = Origin::start("bolt");
+    let line = format!("load --json -D 1500ms -c 2 sofarpc://{}", origin.address);
+    let mut load = Process::of(&mut command(&line));
+    load.says_part(" done, ");
+    origin.process.signal(Signal::SIGKILL);
+    let (code, told) = load.ends();
+    let report: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}"));
+    let lasted = report["duration_seconds"].as_f64();
+    // It tries once a second at least.
+    assert!(lasted > Some(1.1), "{told}");
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
 fn latencies_go_to_a_file_and_progress_to_stderr() {
     let origin = Origin::start("http");
     let directory = tempfile::tempdir().expect("a temporary directory");
