@@ -34,10 +34,14 @@ pub(crate) fn count(
     let exchanges = (full.exchanges / LESS).max(full.connections);
     let mut load = start_load(running.address, Load { exchanges, ..full })?;
     let table = ground.directory.join("strace");
-    let mut strace = attach(&process.pids(), table.as_os_str().to_owned())?;
+    let (mut strace, said) = attach(&process.pids(), table.as_os_str().to_owned())?;
     load.go()?;
     let outcome: Outcome = serde_json::from_str(&load.line()?)?;
+    if strace.ended() {
+        return Err("strace ended before the load".into());
+    }
     strace.end();
+    drop(said);
     if let Some(failure) = outcome.first_failure {
         return Err(failure.into());
     }
@@ -51,26 +55,26 @@ pub(crate) fn count(
     Ok(Some(calls))
 }
 
-/// Starts strace on `pids` and waits until it holds all of them.
-fn attach(pids: &[Pid], table: OsString) -> Result<Process> {
+/// Starts strace on `pids` and waits until it holds all of them. Its standard error is to stay open
+/// until it has ended: once nobody can read what it says, it lets go of whom it holds.
+fn attach(pids: &[Pid], table: OsString) -> Result<(Process, impl BufRead + use<>)> {
     let mut arguments: Vec<OsString> = ["-f", "-c", "-o"].map(OsString::from).into();
     arguments.push(table);
     for pid in pids {
         arguments.extend(["-p".into(), pid.to_string().into()]);
     }
     let mut strace = Process::start("strace".as_ref(), &arguments, Stdio::piped())?;
-    let mut lines = strace
-        .errors()
-        .ok_or("strace has no standard error")?
-        .lines();
+    let mut said = strace.errors().ok_or("strace has no standard error")?;
     for _ in pids {
-        let line = lines.next().ok_or("strace ended early")??;
+        let mut line = String::new();
+        if said.read_line(&mut line)? == 0 {
+            return Err("strace ended early".into());
+        }
         if !line.contains("attached") {
             return Err(line.into());
         }
     }
-    // It says nothing more before its end, so the pipe may stay unread.
-    Ok(strace)
+    Ok((strace, said))
 }
 
 /// Name and count of a row such as `42.00  0.001234  2  600  10 epoll_wait` (errors may be absent).
