@@ -90,7 +90,9 @@ impl Outbox {
         while !self.is_empty() {
             let sent = ready!(stream.poll_send(cx, &self.bytes[self.written..]))?;
             self.written += sent;
-            if self.written >= MOST {
+            // What is left moves to the front: only once it is no more than what makes way for it,
+            // or the bytes of a long queue would be moved again and again.
+            if self.written >= MOST && self.written >= self.len() {
                 self.forget_written();
             }
         }
