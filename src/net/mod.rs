@@ -16,6 +16,7 @@ mod resources;
 mod scratch;
 mod step;
 mod stream;
+mod turn;
 
 pub use accept::{AcceptError, Accepted, Acceptor, Refusal};
 pub use claim::{Claim, Claims, Releases};
@@ -32,6 +33,7 @@ pub use step::space;
 #[cfg(any(test, feature = "fault-injection"))]
 pub use step::{Fault, Step, arm};
 pub use stream::{Asleep, Peeked, Sequel, Stream, Word};
+pub use turn::give_way;
 
 #[cfg(test)]
 pub(crate) mod testing;

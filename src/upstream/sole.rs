@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use crate::cluster::{self, Load};
-use crate::net::with_scratch;
+use crate::net::{give_way, with_scratch};
 use crate::protocol::rpc::{Flaw, Inbox, Kind, Message};
 
 use super::outbox::Outbox;
@@ -165,7 +165,7 @@ impl Talk {
                 return Poll::Ready(Ok(answer));
             }
         }
-        cx.waker().wake_by_ref();
+        give_way(cx);
         Poll::Pending
     }
 

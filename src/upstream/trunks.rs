@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use crate::cluster::{Ending, Host, Lease, Limits, Permit, Work};
 use crate::config;
-use crate::net::{Stream, with_scratch};
+use crate::net::{Stream, give_way, with_scratch};
 use crate::protocol::rpc::{Codec, Inbox};
 
 use super::outcome::End;
@@ -369,7 +369,7 @@ fn read(
             Err(end) => return Poll::Ready(end),
         }
     }
-    cx.waker().wake_by_ref();
+    give_way(cx);
     Poll::Pending
 }
 

@@ -15,7 +15,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::Goaway;
-use crate::net::with_scratch;
+use crate::net::{give_way, with_scratch};
 use crate::protocol::rpc::{Flaw, Inbox, Kind, Malformed, Message, code};
 use crate::proxy::http::record::{Origin, Record};
 use crate::proxy::http::{Connection, Leave, Stage, unheard};
@@ -78,6 +78,7 @@ pub async fn serve<S: Carrier>(mut connection: Connection<S>) -> Served {
     }
     drop(unread);
     let turns = poll_fn(|cx| {
+        reader.is_sated = false;
         loop {
             while let Poll::Ready(Some(())) = under_way.poll_next_unpin(cx) {}
             if reader.poll(&hub, under_way.len(), &mut fresh, cx) || !fresh.is_empty() {
@@ -87,6 +88,9 @@ pub async fn serve<S: Carrier>(mut connection: Connection<S>) -> Served {
                 continue;
             }
             reader.heed(&hub, under_way.len(), cx);
+            if reader.is_sated {
+                give_way(cx);
+            }
             return match reader.poll_write(&hub, cx) {
                 // There is room again: more may be read.
                 Write::Moved => continue,
@@ -136,6 +140,8 @@ enum Write {
 struct Reader {
     inbox: Inbox,
     reading: Reading,
+    /// Whether it has read as much as is fair before others get their turn.
+    is_sated: bool,
     farewell: Farewell,
     departure: Departure,
 }
@@ -183,7 +189,7 @@ impl Reader {
         fresh: &mut Vec<Message>,
         cx: &mut Context<'_>,
     ) -> bool {
-        if !matches!(self.reading, Reading::Open | Reading::Paused) {
+        if self.is_sated || !matches!(self.reading, Reading::Open | Reading::Paused) {
             return false;
         }
         if self.holds(hub, cx) {
@@ -210,6 +216,7 @@ impl Reader {
                 Poll::Ready(Ok(received)) => received,
             };
             connection.flow.add_received(received);
+            self.is_sated = received == scratch.len();
             if let Err(malformed) = self.take(hub, &scratch[..received], fresh) {
                 self.refuse(hub, malformed);
             }
