@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
@@ -14,6 +14,8 @@ use crate::net::space;
 pub struct PidFile {
     path: PathBuf,
     pid: Pid,
+    /// Device and inode: in another container another process may have the same number.
+    place: (u64, u64),
 }
 
 impl PidFile {
@@ -32,15 +34,16 @@ impl PidFile {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = path.with_file_name(format!(".{name}.{pid}"));
-        let written = fill(&unfinished, pid).and_then(|()| fs::rename(&unfinished, path));
-        if let Err(error) = written {
-            // It may not even be there.
-            let _absent = fs::remove_file(unfinished);
-            return Err(error);
-        }
+        let written = fill(&unfinished, pid)
+            .and_then(|place| fs::rename(&unfinished, path).map(|()| place))
+            .inspect_err(|_| {
+                // It may not even be there.
+                let _absent = fs::remove_file(&unfinished);
+            })?;
         Ok(Self {
             path: path.to_owned(),
             pid,
+            place: written,
         })
     }
 
@@ -51,7 +54,7 @@ impl PidFile {
     }
 }
 
-fn fill(path: &Path, pid: Pid) -> io::Result<()> {
+fn fill(path: &Path, pid: Pid) -> io::Result<(u64, u64)> {
     space()?;
     let mut options = File::options();
     let mut file = options
@@ -60,12 +63,17 @@ fn fill(path: &Path, pid: Pid) -> io::Result<()> {
         .truncate(true)
         .mode(0o644)
         .open(path)?;
-    writeln!(file, "{pid}")
+    writeln!(file, "{pid}")?;
+    let file = file.metadata()?;
+    Ok((file.dev(), file.ino()))
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if read(&self.path).is_ok_and(|pid| pid == self.pid) {
+        let found = fs::symlink_metadata(&self.path).map(|file| (file.dev(), file.ino()));
+        let is_ours = found.is_ok_and(|place| place == self.place);
+        // Who writes into the file, and not anew, has taken it over as well.
+        if is_ours && read(&self.path).is_ok_and(|pid| pid == self.pid) {
             // Somebody else may have removed it since; it is gone either way.
             let _gone = fs::remove_file(&self.path);
         }
@@ -125,6 +133,19 @@ mod tests {
         drop(old);
         assert_eq!(read(&path).unwrap(), Pid::from_raw(43));
         drop(new);
+    }
+
+    #[test]
+    fn the_file_of_a_successor_of_the_same_number_in_another_container_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = at(&directory);
+        let first = Pid::from_raw(1);
+        let old = PidFile::write(&path, first).unwrap();
+        let new = PidFile::write(&path, first).unwrap();
+        drop(old);
+        assert_eq!(read(&path).unwrap(), first);
+        drop(new);
+        assert!(!path.exists());
     }
 
     #[test]
