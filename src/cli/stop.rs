@@ -1,5 +1,6 @@
 //! The command `stop`: ends the process that a pid file names, as `mosn stop` does.
 
+use std::fs;
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -108,7 +109,15 @@ fn named(paths: &ControlPaths, log: &Logger) -> io::Result<Pid> {
 
 fn runs(pid: Pid) -> bool {
     // Another user's runs too.
-    !matches!(kill(pid, None), Err(Errno::ESRCH))
+    !matches!(kill(pid, None), Err(Errno::ESRCH)) && !has_ended(pid)
+}
+
+/// Whether it has ended, and its parent has not asked how; some never do.
+fn has_ended(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Its name, in brackets, may hold anything.
+    let (_, state) = stat.rsplit_once(") ").unwrap_or_default();
+    state.starts_with(['Z', 'X'])
 }
 
 /// Whether it is this process that answers at the control socket.
@@ -119,7 +128,8 @@ fn answers(pid: Pid, paths: &ControlPaths) -> bool {
 }
 
 fn interrupt(pid: Pid, log: &Logger) {
-    if let Err(error) = kill(pid, None) {
+    if !runs(pid) {
+        let error = Errno::ESRCH;
         error!(log, "process({}) is not existing, err: {}", pid, error);
         return;
     }
@@ -133,7 +143,7 @@ fn interrupt(pid: Pid, log: &Logger) {
     }
     for poll in 1..=POLLS {
         thread::sleep(POLL);
-        if kill(pid, None).is_err() {
+        if !runs(pid) {
             info!(log, "stopped mosn process({}) successfully.", pid);
             return;
         }

@@ -54,6 +54,21 @@ fn a_killed_process_can_be_started_again() {
 }
 
 #[test]
+fn stop_sees_the_end_of_a_process_whose_parent_does_not_ask_how_it_ended() {
+    let home = home();
+    let process = home.started();
+
+    let output = home.command("stop").output().expect("it runs");
+
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let pid = process.id();
+    assert!(
+        told.contains(&format!("stopped mosn process({pid}) successfully.")),
+        "{told}"
+    );
+}
+
+#[test]
 fn stop_finds_that_a_killed_process_is_gone() {
     let home = home();
     let mut killed = home.started();
