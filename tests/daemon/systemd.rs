@@ -5,7 +5,8 @@ use std::fs;
 use std::io::IoSliceMut;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,7 +48,18 @@ impl Manager {
     pub(crate) fn at(home: &Home) -> Self {
         let path = home.path("notify");
         let socket = UnixDatagram::bind(&path).expect("it is ours");
-        let path = path.to_string_lossy().into_owned();
+        Self::of(socket, path.to_string_lossy().into_owned())
+    }
+
+    /// One whose socket is no file.
+    fn abstract_for(home: &Home) -> Self {
+        let name = home.path("notify").to_string_lossy().into_owned();
+        let address = SocketAddr::from_abstract_name(&name).expect("it is short");
+        let socket = UnixDatagram::bind_addr(&address).expect("it is ours");
+        Self::of(socket, format!("@{name}"))
+    }
+
+    fn of(socket: UnixDatagram, path: String) -> Self {
         socket
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("it is a time");
@@ -161,6 +173,21 @@ fn the_manager_hears_of_start_reload_and_stop() {
     // Again and again for as long as it drains.
     manager.hears_line("EXTEND_TIMEOUT_USEC=15000000");
     client.finish().expect("it is served to its end");
+    assert_eq!(process.code(), Some(0));
+}
+
+#[test]
+fn the_manager_may_have_an_abstract_socket() {
+    let (home, _) = home();
+    let mut manager = Manager::abstract_for(&home);
+    let mut process = manager.starts(&home, &[]);
+    manager.hears_line("READY=1");
+    let kept = manager.hears_line("FDNAME=stored-app");
+    assert!(!kept.sockets.is_empty());
+
+    process.signal(Signal::SIGINT);
+
+    manager.hears_line("STOPPING=1");
     assert_eq!(process.code(), Some(0));
 }
 

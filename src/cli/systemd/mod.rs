@@ -52,7 +52,7 @@ impl Manager {
     /// The manager, and the sockets that it has given.
     pub(super) fn meet(log: &Logger) -> (Self, Legacy) {
         let (given, kept) = sockets(log);
-        let notifier = std::env::var_os("NOTIFY_SOCKET").map(|_| Notifier::start(log.clone()));
+        let notifier = std::env::var_os(notifier::SOCKET).map(|_| Notifier::start(log.clone()));
         let mut store = Store::default();
         store.has_of_earlier(kept);
         let manager = Self {

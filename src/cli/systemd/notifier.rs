@@ -1,17 +1,26 @@
 //! Says things to the service manager, in order, from a thread of its own: a manager that hangs must
 //! hold up nothing here.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::fmt::Write;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
+};
 use sd_notify::NotifyState;
 use slog::{Logger, warn};
 
 use super::words::Word;
 use crate::net::Listening;
+
+/// The variable by which the manager says where it listens.
+pub(super) const SOCKET: &str = "NOTIFY_SOCKET";
 
 /// Messages that wait. When it is full the manager has heard nothing for minutes, and what comes is
 /// dropped.
@@ -81,17 +90,20 @@ impl Notifier {
     }
 }
 
-fn say(message: Message) -> std::io::Result<()> {
+fn say(message: Message) -> io::Result<()> {
     match message {
-        Message::Forget(name) => {
-            sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(&name)])
-        }
+        Message::Forget(name) => send(
+            &[NotifyState::FdStoreRemove, NotifyState::FdName(&name)],
+            &[],
+        ),
         Message::Keep(name, sockets) => {
             for some in sockets.chunks(MOST_DESCRIPTORS) {
-                let descriptors: Vec<BorrowedFd<'_>> =
-                    some.iter().map(|socket| socket.as_fd()).collect();
+                let descriptors: Vec<RawFd> = some
+                    .iter()
+                    .map(|socket| socket.as_fd().as_raw_fd())
+                    .collect();
                 let state = [NotifyState::FdStore, NotifyState::FdName(&name)];
-                sd_notify::notify_with_fds(&state, &descriptors)?;
+                send(&state, &descriptors)?;
             }
             Ok(())
         }
@@ -103,9 +115,41 @@ fn say(message: Message) -> std::io::Result<()> {
                     states.push(NotifyState::monotonic_usec_now()?);
                 }
             }
-            sd_notify::notify(&states)
+            send(&states, &[])
         }
     }
+}
+
+/// Sends one message. (`sd_notify` has no way to a socket whose name is abstract.)
+fn send(states: &[NotifyState<'_>], descriptors: &[RawFd]) -> io::Result<()> {
+    let Some(name) = std::env::var_os(SOCKET) else {
+        return Ok(());
+    };
+    let address = match name.as_bytes() {
+        [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
+        path => UnixAddr::new(path)?,
+    };
+    let mut text = String::new();
+    for state in states {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{state}");
+    }
+    let from = socket(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let rights = [ControlMessage::ScmRights(descriptors)];
+    let beside = if descriptors.is_empty() {
+        &[]
+    } else {
+        &rights[..]
+    };
+    let text = [IoSlice::new(text.as_bytes())];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    sendmsg(from.as_raw_fd(), &text, beside, flags, Some(&address))?;
+    Ok(())
 }
 
 fn state(word: &Word) -> NotifyState<'_> {
