@@ -39,13 +39,25 @@ fn signals_that_change_nothing_do_not_end_it() {
 }
 
 #[test]
+fn a_process_that_nobody_can_ask_is_none_with_a_part_that_fails() {
+    let home = Home::new();
+    let mut process = home.starting("start --log-output stderr --control-dir /proc/none");
+    let mut said = process.says("/logs/mosn.pid");
+    process.signal(Signal::SIGTERM);
+    let (code, rest) = process.ends();
+    said += &rest;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("[admin] no control socket"), "{said}");
+    assert!(!said.contains("gives up"), "{said}");
+}
+
+#[test]
 fn stop_ends_the_process_of_its_configuration() {
     let home = Home::new();
     let mut process = home.started();
 
     let mut stop = home.command("stop");
     let waiting = stop.spawn().expect("it starts");
-    // A zombie would still be there for `stop`.
     assert_eq!(process.code(), Some(0));
     let output = waiting.wait_with_output().expect("it is our child");
 

@@ -24,6 +24,7 @@ mod v2;
 mod wire;
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -151,6 +152,10 @@ impl Actor for Admin {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.door.options.sockets().is_empty() {
+            // There is nothing to do, and that is no failure.
+            ctx.spawn(pending::<()>().into_actor(self));
+        }
         for socket in self.door.options.sockets() {
             let (socket, door) = (Arc::clone(socket), Rc::clone(&self.door));
             let slots = match socket.reach {
