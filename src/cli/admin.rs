@@ -18,6 +18,7 @@ use super::settings::Settings;
 use crate::actor::admin::{Access, Logging, Options, Process, Reach, Role};
 use crate::config::{Address, Plan};
 use crate::net::{BindError, Legacy};
+use crate::protocol::handover::{ListenerOffer, Place};
 use crate::telemetry::access_log::AccessLogs;
 
 /// The largest file of tokens.
@@ -30,13 +31,32 @@ pub(super) fn shown_variables(settings: &Settings) -> BTreeMap<String, String> {
     found.collect()
 }
 
-/// When an address is bound for which no socket is there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Binding {
-    /// At once, or there is no start.
-    Now,
-    /// As soon as a predecessor lets go of it.
-    WhenFree,
+/// When an address is bound for which no socket is there yet: at once, or there is no start; but
+/// where a predecessor listens, or was to, as soon as that lets go of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Binding {
+    /// Ports of the predecessor.
+    taken: Vec<u16>,
+}
+
+impl Binding {
+    /// With a predecessor that has these listeners.
+    pub(super) fn after(listeners: &[ListenerOffer]) -> Self {
+        let places = listeners
+            .iter()
+            .flat_map(|one| [&one.place, &one.configured]);
+        let ports = places.filter_map(|place| match place {
+            Place::Tcp(address) => Some(address.port()),
+            Place::Unix(_) => None,
+        });
+        Self {
+            taken: ports.collect(),
+        }
+    }
+
+    fn waits_for(&self, wanted: &Address) -> bool {
+        matches!(wanted, Address::Tcp(address) if self.taken.contains(&address.port()))
+    }
 }
 
 /// By what the sockets of the door are found.
@@ -64,13 +84,11 @@ impl Places<'_> {
         if let Some(found) = options.listen_on_given(reach, &wanted, called, self.given) {
             return Ok(found);
         }
-        match (self.binding, reach) {
-            (_, Reach::Private) | (Binding::Now, _) => options.listen(reach, &wanted),
-            (Binding::WhenFree, _) => {
-                options.listen_when_free(reach, wanted.clone());
-                Ok(wanted)
-            }
+        if self.binding.waits_for(&wanted) {
+            options.listen_when_free(reach, wanted.clone());
+            return Ok(wanted);
         }
+        options.listen(reach, &wanted)
     }
 }
 

@@ -201,8 +201,21 @@ impl Begun {
         upgrades: Option<Upgrades>,
         inheritance: Option<Inheritance>,
     ) -> Result<ProxyHandle, String> {
-        let options = self.options(settings, paths, logs, upgrades, inheritance);
-        let (configuration, options) = options?;
+        let options = self.options(settings, paths, logs, upgrades, inheritance.as_ref());
+        let (configuration, options) = match (options, inheritance) {
+            (Ok((configuration, options)), inheritance) => (
+                configuration,
+                tree::Options {
+                    inheritance,
+                    ..options
+                },
+            ),
+            (Err(reason), None) => return Err(reason),
+            (Err(reason), Some(inheritance)) => {
+                inheritance.decline(&reason).await;
+                return Err(reason);
+            }
+        };
         let tree = tree::start(configuration, options, logs.log).await;
         tree.map_err(|error| error.to_string())
     }
@@ -214,7 +227,7 @@ impl Begun {
         paths: &ControlPaths,
         logs: &Audience<'_>,
         upgrades: Option<Upgrades>,
-        inheritance: Option<Inheritance>,
+        predecessor: Option<&Inheritance>,
     ) -> Result<(Configuration, tree::Options), String> {
         let log = logs.log;
         let plan = self.configuration.plan().clone();
@@ -228,15 +241,12 @@ impl Begun {
         };
         let (configuration, keeping) = self.source.begin(self.configuration, log);
         let logs_of_tree = paths.log.parent().unwrap_or_else(|| Path::new("/"));
-        // A predecessor lets go of the address when this process has proved itself.
-        let binding = match inheritance {
-            Some(_) => Binding::WhenFree,
-            None => Binding::Now,
-        };
         let places = Places {
             plan: &plan,
             paths,
-            binding,
+            binding: predecessor.map_or_else(Binding::default, |predecessor| {
+                Binding::after(predecessor.listeners())
+            }),
             given: &mut self.given,
         };
         let options = tree::Options {
@@ -253,7 +263,7 @@ impl Begun {
             }),
             keeping,
             upgrades,
-            inheritance,
+            inheritance: None,
             given: self.given,
         };
         Ok((configuration, options))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -101,6 +101,32 @@ fn a_successor_in_charge_has_the_admin_address_the_sink_and_the_control_socket()
     new.signal(Signal::SIGTERM);
     assert_eq!(new.code(), Some(0));
     assert!(!doors.socket.exists());
+}
+
+#[test]
+fn a_door_that_cannot_be_opened_fails_the_upgrade() {
+    let doors = Doors::new();
+    let mut old = running(&doors.home);
+    let path = doors.home.path("conf/mosn.json");
+    let good = fs::read_to_string(&path).expect("it is ours");
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = occupied.local_addr().expect("it is bound").port();
+    let place = format!("\"port_value\":{}", doors.admin.port());
+    assert!(good.contains(&place), "{good}");
+    let other = good.replace(&place, &format!("\"port_value\":{taken}"));
+    fs::write(&path, other).expect("it is ours");
+
+    let (code, said) = starting(&doors.home, &[]).ends();
+
+    assert_eq!(code, Some(76), "{said}");
+    let why = format!("`admin`: cannot listen on 127.0.0.1:{taken}");
+    assert!(said.contains(&why), "{said}");
+    old.says_part(&why);
+    doors.belong_to(&old);
+    drop(occupied);
+    let new = running(&doors.home);
+    assert_eq!(pid_in(&doors.home), Some(new.id()));
+    assert_eq!(old.code(), Some(0));
 }
 
 #[test]
