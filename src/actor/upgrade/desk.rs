@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
+use super::outcomes::Outcomes;
 use super::{Holdings, Inheritance, Upgrades};
 use crate::actor::accounts::Word;
 use crate::actor::checks::Charts;
@@ -98,8 +99,8 @@ pub(crate) struct Desk {
     pub(super) predecessor: RefCell<Option<Talk>>,
     /// Since when there is a talk, and with which process.
     pub(super) talking: Cell<Option<(u32, Instant)>>,
-    /// What became of the latest upgrade, and how many there have been.
-    pub(super) outcome: watch::Sender<(u64, Result<(), String>)>,
+    /// What has become of upgrades.
+    pub(super) outcomes: Outcomes,
     /// By what a connection from the predecessor finds its place.
     pub(super) holdings: OnceCell<Holdings>,
     /// How far this process is with moving its connections to a successor.
@@ -147,7 +148,7 @@ impl Desk {
             state,
             predecessor: RefCell::new(talk),
             talking: Cell::new(None),
-            outcome: watch::Sender::new((0, Ok(()))),
+            outcomes: Outcomes::default(),
             holdings: OnceCell::new(),
             phase: watch::Sender::new(Phase::Before),
             offers: RefCell::default(),
@@ -333,7 +334,7 @@ impl Desk {
         self.resume().await;
     }
 
-    pub(super) fn is_talking(&self) -> bool {
+    pub(crate) fn is_talking(&self) -> bool {
         self.talking.get().is_some()
     }
 
@@ -374,14 +375,6 @@ impl Desk {
     /// Waits until this process lets its control socket go, or opens it anew.
     pub(super) async fn left(&self) {
         self.gone.notified().await;
-    }
-
-    /// Publishes what became of an upgrade.
-    pub(super) fn publish(&self, outcome: Result<(), String>) {
-        self.outcome.send_modify(|(serial, latest)| {
-            *serial += 1;
-            *latest = outcome;
-        });
     }
 
     /// Finds out who is in charge after a talk has ended, and tells.

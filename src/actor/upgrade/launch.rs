@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::desk::Desk;
+use super::outcomes::{Outcome, Starting};
 use super::predecessor::busy;
 use crate::net::Talk;
 use crate::protocol::handover::Message;
@@ -71,7 +72,7 @@ impl fmt::Debug for Launched {
 /// Starts a successor and waits for what becomes of it; `asked` is told.
 pub(super) async fn launch(desk: Rc<Desk>, launch: Launch, asked: Option<Talk>) {
     let asked = Asked(asked);
-    if let Some(busy) = busy(&desk) {
+    if let Some(busy) = busy(&desk).or_else(|| starting(&desk)) {
         slog::warn!(desk.log, "[reconfigure] no upgrade now: {busy:?}"; "tag" => "server");
         return asked.tell(&busy).await;
     }
@@ -79,18 +80,21 @@ pub(super) async fn launch(desk: Rc<Desk>, launch: Launch, asked: Option<Talk>) 
         let reason = "this process cannot start another one".to_owned();
         return asked.tell(&Message::Refused { reason }).await;
     };
-    let mut outcome = desk.outcome.subscribe();
-    outcome.mark_unchanged();
+    let starting = desk.outcomes.start();
     let started = spawn_blocking(move || (launcher.0)(&launch)).await;
     let started = started.unwrap_or_else(|error| Err(io::Error::other(error.to_string())));
     let failure = match started {
         Ok(launched) => {
             let pid = launched.pid;
+            starting.is(pid);
             slog::info!(desk.log, "[reconfigure] process {pid} was started to take over"; "tag" => "server");
             asked.tell(&Message::Launched { pid }).await;
-            becomes(&desk, launched, &mut outcome).await.err()
+            becomes(&desk, launched, starting).await.err()
         }
-        Err(error) => Some(format!("the new process cannot be started: {error}")),
+        Err(error) => {
+            drop(starting);
+            Some(format!("the new process cannot be started: {error}"))
+        }
     };
     match &failure {
         None => slog::info!(desk.log, "[reconfigure] the upgrade succeeded"; "tag" => "server"),
@@ -101,40 +105,70 @@ pub(super) async fn launch(desk: Rc<Desk>, launch: Launch, asked: Option<Talk>) 
     asked.tell(&Message::Outcome { failure }).await;
 }
 
+/// That a process was started before and of it nothing has become yet, if so.
+fn starting(desk: &Desk) -> Option<Message> {
+    let started = desk.outcomes.started()?;
+    let since = started.since.elapsed().as_millis();
+    Some(Message::Busy {
+        pid: started.pid,
+        since_millis: u64::try_from(since).unwrap_or(u64::MAX),
+        why: "it was started to take over".to_owned(),
+    })
+}
+
 /// What becomes of a process that was started.
 async fn becomes(
     desk: &Desk,
     launched: Launched,
-    outcome: &mut watch::Receiver<(u64, Result<(), String>)>,
+    mut starting: Starting<'_>,
 ) -> Result<(), String> {
     let Launched { pid, ended, kill } = launched;
+    let silent = desk.options.timeout;
     // Until it accepts, its probation, and the commit.
-    let waits = desk.options.timeout + desk.options.probation + desk.options.timeout / 2;
-    let published = async {
-        // The sender is the desk's.
-        let _ = outcome.changed().await;
-        outcome.borrow_and_update().1.clone()
+    let waits = silent + desk.options.probation + silent / 2;
+    let late = async {
+        sleep(silent).await;
+        if desk.outcomes.has_called() {
+            sleep(waits - silent).await;
+            return waits;
+        }
+        silent
     };
-    tokio::pin!(published);
     let came = tokio::select! {
         biased;
-        result = &mut published => return result,
-        how = ended => Some(how.unwrap_or_else(|_| "nobody knows how".to_owned())),
-        () = tokio::time::sleep(waits) => None,
+        outcome = starting.outcome() => Came::Outcome(outcome),
+        how = ended => Came::End(how.unwrap_or_else(|_| "nobody knows how".to_owned())),
+        waited = late => Came::Nothing(waited),
     };
     match came {
-        Some(how) => {
-            let said = timeout(SAYS_WHY_WITHIN, published).await;
-            let why = said.ok().and_then(Result::err);
+        Came::Outcome(outcome) if outcome.is_started => outcome.result,
+        Came::Outcome(other) => {
+            kill();
+            let other = other.pid;
+            Err(format!(
+                "process {other} has taken over; process {pid} was late, and was killed"
+            ))
+        }
+        Came::End(how) => {
+            let said = timeout(SAYS_WHY_WITHIN, starting.outcome()).await.ok();
+            let said = said.filter(|outcome| outcome.is_started);
+            let why = said.and_then(|outcome| outcome.result.err());
             Err(why.unwrap_or_else(|| format!("process {pid} ended before it took over: {how}")))
         }
-        None => {
+        Came::Nothing(waited) => {
             kill();
             Err(format!(
-                "process {pid} was not ready within {waits:?}, and was killed"
+                "process {pid} was not ready within {waited:?}, and was killed"
             ))
         }
     }
+}
+
+/// What comes first of a process that was started.
+enum Came {
+    Outcome(Outcome),
+    End(String),
+    Nothing(Duration),
 }
 
 /// Who wants to know, if anybody.

@@ -12,6 +12,7 @@ mod holdings;
 mod inherit;
 mod launch;
 mod moving;
+mod outcomes;
 mod predecessor;
 mod successor;
 mod tally;

@@ -30,6 +30,7 @@ pub(super) async fn hear(desk: Rc<Desk>, mut talk: Talk, peer: Peer) {
                 "tag" => "server");
             // Its own number is of its namespace, which may be another one.
             let pid = if peer.pid == 0 { pid } else { peer.pid };
+            desk.outcomes.called(pid);
             succeed(desk, talk, pid).await;
         }
         Ok(Message::Launch { binary, config }) => {
@@ -37,7 +38,8 @@ pub(super) async fn hear(desk: Rc<Desk>, mut talk: Talk, peer: Peer) {
         }
         Ok(Message::CannotStart { pid, reason }) => {
             slog::error!(desk.log, "[reconfigure] process {pid} cannot start: {reason}"; "tag" => "server");
-            desk.publish(Err(reason));
+            let pid = if peer.pid == 0 { pid } else { peer.pid };
+            desk.outcomes.publish(pid, Err(reason));
         }
         // Who looks whether somebody is here, and leaves.
         Ok(_) | Err(TalkError::Closed) => {}
@@ -53,15 +55,28 @@ pub(super) async fn hear(desk: Rc<Desk>, mut talk: Talk, peer: Peer) {
 /// Why there can be no upgrade now, if so.
 pub(super) fn busy(desk: &Desk) -> Option<Message> {
     let (pid, since, why) = match (desk.talking.get(), desk.state.get()) {
-        (Some((pid, since)), _) => (pid, since.elapsed(), "an upgrade is under way"),
+        (Some((pid, since)), _) => {
+            let why = "an upgrade is under way".to_owned();
+            (pid, since.elapsed(), why)
+        }
         (None, State::Running) => return None,
-        (None, _) => (std::process::id(), Duration::ZERO, "it is about to leave"),
+        (None, state) => (std::process::id(), Duration::ZERO, leaves(state)),
     };
     Some(Message::Busy {
         pid,
         since_millis: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-        why: why.to_owned(),
+        why,
     })
+}
+
+/// What a process that is about to leave waits for.
+fn leaves(state: State) -> String {
+    let left = match state {
+        State::Draining { until } => until.saturating_duration_since(std::time::Instant::now()),
+        _ => return "it is about to leave".to_owned(),
+    };
+    let seconds = left.as_secs();
+    format!("it drains, for at most {seconds} s more; a second SIGTERM ends it at once")
 }
 
 /// A process wants to succeed this one.
@@ -75,7 +90,7 @@ async fn succeed(desk: Rc<Desk>, mut talk: Talk, pid: u32) {
     let event = match converse(&desk, &mut talk, commands).await {
         Ok(()) => {
             let offers = desk.begin_moves();
-            desk.publish(Ok(()));
+            desk.outcomes.publish(pid, Ok(()));
             desk.end();
             desk.event(Event::SuccessorCommitted).await;
             return moving::run(desk, talk, offers).await;
@@ -91,7 +106,7 @@ async fn succeed(desk: Rc<Desk>, mut talk: Talk, pid: u32) {
                 }
                 slog::error!(desk.log, "[reconfigure] the upgrade to process {pid} failed: {why}";
                     "tag" => "server");
-                desk.publish(Err(why));
+                desk.outcomes.publish(pid, Err(why));
             }
             event
         }
@@ -101,7 +116,7 @@ async fn succeed(desk: Rc<Desk>, mut talk: Talk, pid: u32) {
             // It begins by itself when it is told nothing.
             holdings.findings.leave();
         }
-        desk.publish(Ok(()));
+        desk.outcomes.publish(pid, Ok(()));
     }
     desk.end();
     desk.event(event).await;
@@ -122,9 +137,7 @@ async fn converse(
     loop {
         tokio::select! {
             command = commands.recv() => match command {
-                None | Some(Command::HangUp) => {
-                    return Err("it was not ready in time, or this process is to end".to_owned());
-                }
+                None | Some(Command::HangUp) => return Err("it was not ready in time".to_owned()),
                 Some(Command::Refuse(reason)) => return Err(reason),
                 Some(command) => {
                     let said = say(desk, talk, command).await;
