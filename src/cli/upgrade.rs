@@ -22,7 +22,7 @@ use crate::actor::upgrade::{self, InheritError};
 use crate::config::{self, Server};
 use crate::net::{Control, Talk};
 use crate::protocol::handover::Message;
-use crate::{Inheritance, Launch, Launched, Launcher, Upgrades};
+use crate::{Inheritance, Launched, Launcher, Upgrades};
 
 /// How long the running process may take to begin.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
@@ -44,12 +44,26 @@ pub fn upgrade(arguments: &Arguments) -> Exit {
     let asked = async {
         let path = Control::path_in(&directory);
         let talk = Talk::connect(&path, BEGINS_WITHIN).await;
-        let talk = talk.map_err(|error| format!("{}: {error}", path.display()))?;
+        let talk = talk.map_err(|error| unanswered(&path, &error))?;
         ask(talk, launch, arguments.wait).await
     };
     match actix_rt::System::new().block_on(asked) {
         Ok(answer) => answer.say(),
         Err(error) => print::refuse(&format_args!("upgrade: {error}"), Exit::UpgradeFailed),
+    }
+}
+
+/// Why nobody can be asked.
+fn unanswered(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("no process that can be upgraded runs here: {path}: {error}")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            format!("the process that had {path} has ended: {error}")
+        }
+        _ => format!("{path}: {error}"),
     }
 }
 
@@ -224,8 +238,9 @@ impl CommandLine {
         };
         let mut arguments = arguments.into_iter();
         let called = PathBuf::from(arguments.next().unwrap_or_default());
+        let running = std::env::current_exe().ok();
         Self {
-            program: program(called),
+            program: program(called, is_found, running),
             arguments: arguments.filter(stays).collect(),
             config: absolute(config),
         }
@@ -253,24 +268,44 @@ impl CommandLine {
             for variable in OF_THIS_PROCESS {
                 command.env_remove(variable);
             }
-            spawn(&mut command, launch)
+            spawn(&mut command)
         })
     }
 }
 
 /// The path that was executed, also after another file was put there; a name that is looked up is
-/// looked up again.
-fn program(called: PathBuf) -> PathBuf {
-    match called.components().count() {
-        0 | 1 => called,
-        _ => absolute(&called),
+/// looked up again. Who starts a process may call it anything (`exec -a`): then it is the file that
+/// runs.
+fn program(called: PathBuf, is_found: impl Fn(&Path) -> bool, running: Option<PathBuf>) -> PathBuf {
+    match (is_found(&called), running) {
+        (false, Some(running)) => running,
+        _ if has_directory(&called) => absolute(&called),
+        _ => called,
     }
 }
 
-fn spawn(command: &mut Command, launch: &Launch) -> io::Result<Launched> {
+fn has_directory(program: &Path) -> bool {
+    program.components().count() > 1
+}
+
+/// Whether there is such a program, at its path or where names are looked up.
+fn is_found(program: &Path) -> bool {
+    if has_directory(program) {
+        return program.is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+fn spawn(command: &mut Command) -> io::Result<Launched> {
+    if std::process::id() == 1 {
+        let why = "this is process 1 of its container, whose end would end the successor too: \
+            start another container with the same control directory, or this one under an init";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
     let mut child = command.spawn().map_err(|error| {
-        let program = launch.binary.clone().unwrap_or_default();
-        io::Error::new(error.kind(), format!("{} {error}", program.display()))
+        let program = Path::new(command.get_program()).display();
+        io::Error::new(error.kind(), format!("{program}: {error}"))
     })?;
     let pid = child.id();
     let (tells, ended) = oneshot::channel();
@@ -313,8 +348,24 @@ mod tests {
             "--pid-file=x",
         ];
         let line = CommandLine::new(given.map(OsString::from), Path::new("/conf/a.json"));
-        assert_eq!(line.program, Path::new("/bin/banyan"));
         assert_eq!(line.arguments, ["start", "--workers=2"]);
         assert_eq!(line.config, Path::new("/conf/a.json"));
+    }
+
+    #[test]
+    fn the_program_is_the_one_that_was_called_or_else_the_one_that_runs() {
+        let running = || Some(PathBuf::from("/opt/banyan-2"));
+        for (called, is_found, expected) in [
+            ("/opt/banyan", true, "/opt/banyan"),
+            ("banyan", true, "banyan"),
+            ("banyan-edge", false, "/opt/banyan-2"),
+            ("/no/such/name", false, "/opt/banyan-2"),
+        ] {
+            assert_eq!(
+                program(called.into(), |_| is_found, running()),
+                Path::new(expected)
+            );
+        }
+        assert_eq!(program("gone".into(), |_| false, None), Path::new("gone"));
     }
 }

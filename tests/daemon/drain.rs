@@ -144,6 +144,22 @@ fn the_drain_time_ends_what_is_left() {
 }
 
 #[test]
+fn a_process_started_beside_one_that_drains_is_told_how_long_that_may_take() {
+    let (home, mut process) = serving("");
+    let client = Client::served(process.address()).expect("it accepts");
+    process.signal(Signal::SIGTERM);
+    process.says_part("[stagemanager] state changed to 8");
+
+    let (code, said) = home.starting("start --log-output stderr").ends();
+
+    assert_eq!(code, Some(75), "{said}");
+    let why = format!("process {} is busy: it drains, for at most ", process.id());
+    assert!(said.contains(&why), "{said}");
+    client.finish().expect("it is served to its end");
+    assert_eq!(process.code(), Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_a_drain_at_once() {
     for second in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
         let (home, mut process) = serving("");

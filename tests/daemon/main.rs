@@ -37,3 +37,4 @@ mod upgrade_doors;
 mod upgrade_faults;
 #[cfg(feature = "fault-injection")]
 mod upgrade_means;
+mod upgrade_starts;

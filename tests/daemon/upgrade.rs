@@ -111,7 +111,7 @@ pub(crate) fn pid_in(home: &Home) -> Option<u32> {
 
 /// Kills the process that is in charge when the test ends, however it does: nobody else holds one
 /// that was not started by the test.
-struct Orphan<'h>(&'h Home);
+pub(crate) struct Orphan<'h>(pub(crate) &'h Home);
 
 impl Drop for Orphan<'_> {
     fn drop(&mut self) {
@@ -252,7 +252,7 @@ fn a_command_and_a_signal_start_a_successor() {
 }
 
 /// A program that does this instead of being a proxy.
-fn program(home: &Home, script: &str) -> String {
+pub(crate) fn program(home: &Home, script: &str) -> String {
     let name: String = script.chars().filter(char::is_ascii_alphanumeric).collect();
     let path = home.path(&name);
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("it is ours");

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use super::ApplyError;
 use super::house::House;
 use crate::actor::accounts::Accounts;
@@ -15,9 +17,13 @@ use crate::actor::findings::Findings;
 use crate::actor::listeners::Post;
 use crate::actor::upgrade::{Desk, Estate, Holdings};
 use crate::actor::worker::Orders;
+use crate::lifecycle::{Effect, State};
 use crate::net::{Legacy, place};
 use crate::protocol::handover::{ListenerOffer, Shown, Statement};
 use crate::upstream::Neighbours;
+
+/// How long whoever is talked to may take to be told that this process ends.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Addresses of silent clients that are told of each listener, so that an offer stays small.
 const MOST_SILENT: usize = 64;
@@ -60,6 +66,29 @@ impl House {
     fn desk_of_successor(&self) -> Option<&Rc<Desk>> {
         let desk = self.succession.desk.as_ref();
         desk.filter(|_| self.succession.is_successor())
+    }
+
+    /// Carries effects out; the end of this process waits a moment for those that precede it.
+    pub(super) async fn perform(&self, effects: Vec<Effect>) {
+        let performed = self.perform_in_turn(effects);
+        match self.state.get() {
+            State::Stopping => drop(timeout(TOLD_WITHIN, performed).await),
+            _ => performed.await,
+        }
+    }
+
+    /// Ends the talk with the other process, which must not take an end of this one that somebody
+    /// wishes for a death.
+    pub(super) async fn hang_up(&self, desk: &Rc<Desk>) {
+        match self.state.get() {
+            State::Stopping | State::Draining { .. } | State::Lingering { .. }
+                if desk.is_talking() =>
+            {
+                let own = std::process::id();
+                desk.refuse(format!("process {own} was told to end")).await;
+            }
+            _ => Rc::clone(desk).hang_up().await,
+        }
     }
 
     /// Tells the predecessor why there will be no successor.

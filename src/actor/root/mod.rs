@@ -258,13 +258,21 @@ impl Root {
         }
         self.house.state.set(state);
         self.house.publish_state(state);
+        // Whoever is talked to is told why, before the talk ends with the tree.
+        let stops_later = effects.starts_with(&[Effect::HangUp, Effect::StopTree]);
         let effects = effects
             .into_iter()
+            .filter(|effect| !(stops_later && *effect == Effect::StopTree))
             .filter_map(|effect| self.carry_out(effect, ctx))
             .collect::<Vec<_>>();
         if !effects.is_empty() {
             let house = Rc::clone(&self.house);
-            ctx.spawn(async move { house.perform(effects).await }.into_actor(self));
+            let performed = async move { house.perform(effects).await }.into_actor(self);
+            ctx.spawn(performed.map(move |(), this, ctx| {
+                if stops_later {
+                    this.carry_out(Effect::StopTree, ctx);
+                }
+            }));
         }
     }
 

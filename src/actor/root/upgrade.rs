@@ -185,7 +185,7 @@ impl House {
     }
 
     /// Carries effects out in their order, and after those of earlier events.
-    pub(super) async fn perform(&self, effects: Vec<Effect>) {
+    pub(super) async fn perform_in_turn(&self, effects: Vec<Effect>) {
         let _turn = self.succession.effects.lock().await;
         let Some(desk) = &self.succession.desk else {
             return;
@@ -211,7 +211,7 @@ impl House {
                 .await
             }
             Effect::HangUp => {
-                Rc::clone(desk).hang_up().await;
+                self.hang_up(desk).await;
                 Ok(())
             }
             Effect::Pause => {

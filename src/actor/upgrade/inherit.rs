@@ -55,7 +55,7 @@ impl Inheritance {
 #[derive(Debug, thiserror::Error)]
 pub enum InheritError {
     /// It hands over to another process already, or is about to leave.
-    #[error("process {pid} is busy: {why}, for {} s", since.as_secs())]
+    #[error("process {pid} is busy: {why}{}", so_long(*since))]
     Busy {
         /// The predecessor, or who is served.
         pid: u32,
@@ -83,6 +83,13 @@ pub enum InheritError {
     Unexpected,
 }
 
+fn so_long(since: Duration) -> String {
+    match since.as_secs() {
+        0 => String::new(),
+        seconds => format!(", for {seconds} s"),
+    }
+}
+
 /// Asks the process that is in charge of `directory` for all that it has, and waits for that so
 /// long; `None` when there is no such process.
 ///
@@ -98,7 +105,7 @@ pub async fn inherit(
     within: Duration,
 ) -> Result<Option<Inheritance>, InheritError> {
     let path = Control::path_in(directory);
-    let talk = match Talk::connect(&path, CONNECTS_WITHIN).await {
+    let mut talk = match Talk::connect(&path, CONNECTS_WITHIN).await {
         Ok(talk) => talk,
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return Ok(None),
@@ -108,14 +115,26 @@ pub async fn inherit(
             }
         },
     };
-    let asked = timeout(within, ask(talk)).await;
+    let asked = timeout(within, ask(&mut talk)).await;
     match asked.unwrap_or(Err(TalkError::Silent(within).into())) {
-        Ok(inheritance) => Ok(Some(inheritance)),
+        Ok((offer, sockets, shown, counted)) => Ok(Some(Inheritance {
+            talk,
+            offer,
+            sockets,
+            shown,
+            counted,
+        })),
         // It died before it had handed over anything: somebody has to serve.
         Err(InheritError::Talk(TalkError::Closed | TalkError::Cut)) if is_gone(directory).await => {
             Ok(None)
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            let reason = error.to_string();
+            let refused = Message::Refused { reason };
+            // Where it has hung up it knows why.
+            let _ = timeout(CONNECTS_WITHIN, talk.send(&refused, b"", &[])).await;
+            Err(error)
+        }
     }
 }
 
@@ -129,7 +148,10 @@ pub async fn report(directory: &Path, pid: u32, reason: &str) {
     }
 }
 
-async fn ask(mut talk: Talk) -> Result<Inheritance, InheritError> {
+/// What a predecessor hands over.
+type Handed = (Offer, Vec<OwnedFd>, Shown, Vec<Statement>);
+
+async fn ask(talk: &mut Talk) -> Result<Handed, InheritError> {
     let hello = Message::Hello {
         pid: std::process::id(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -148,7 +170,7 @@ async fn ask(mut talk: Talk) -> Result<Inheritance, InheritError> {
         Message::Refused { reason } => return Err(InheritError::Refused(reason)),
         _ => return Err(InheritError::Unexpected),
     };
-    let sockets = sockets(&mut talk, &offer).await?;
+    let sockets = sockets(talk, &offer).await?;
     let mut shown = Shown::default();
     for _ in 0..offer.parts {
         match talk.receive().await?.message {
@@ -165,13 +187,7 @@ async fn ask(mut talk: Talk) -> Result<Inheritance, InheritError> {
             _ => return Err(InheritError::Unexpected),
         }
     }
-    Ok(Inheritance {
-        talk,
-        offer,
-        sockets,
-        shown,
-        counted,
-    })
+    Ok((offer, sockets, shown, counted))
 }
 
 async fn sockets(talk: &mut Talk, offer: &Offer) -> Result<Vec<OwnedFd>, InheritError> {

@@ -35,20 +35,45 @@ pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
     };
     // Hung up before the look: the predecessor accepts again at once.
     drop(talk);
-    let told = desk.after_predecessor(&why).await;
+    let told = match why {
+        Parting::Lost(why) => desk.after_predecessor(&why).await,
+        Parting::Refused(why) => after_refusal(&desk, why),
+    };
     desk.end();
     desk.tell(told).await;
     desk.tell(Told::Concluded).await;
 }
 
+/// Who is in charge, after the predecessor has said that it goes on, or that both are to end.
+fn after_refusal(desk: &Desk, why: String) -> Told {
+    match desk.control().is_some_and(|control| control.is_in_charge()) {
+        true => Told::Event(Event::TookOver),
+        false => Told::Kept(why),
+    }
+}
+
+/// Why a talk with a predecessor is over, in words.
+enum Parting {
+    /// It may be dead.
+    Lost(String),
+    /// It has said that there will be no successor.
+    Refused(String),
+}
+
+impl From<String> for Parting {
+    fn from(why: String) -> Self {
+        Self::Lost(why)
+    }
+}
+
 /// # Errors
 ///
-/// In words, why this process is not in charge, or why it is not known whether it is.
+/// Why this process is not in charge, or why it is not known whether it is.
 async fn converse(
     desk: &Desk,
     talk: &mut Talk,
     mut commands: mpsc::Receiver<Command>,
-) -> Result<(), String> {
+) -> Result<(), Parting> {
     loop {
         tokio::select! {
             command = commands.recv() => {
@@ -60,28 +85,31 @@ async fn converse(
                         let refused = Message::Refused { reason: reason.clone() };
                         // It notices as well when the talk just ends.
                         let _ = talk.send(&refused, b"", &[]).await;
-                        return Err(reason);
+                        return Err(reason.into());
                     }
                     None | Some(Command::HangUp) => {
-                        let why = "the predecessor did not answer in time, or this process is to end";
-                        return Err(why.to_owned());
+                        let why = "the predecessor did not answer in time";
+                        return Err(why.to_owned().into());
                     }
                 };
                 if let Err(error) = talk.send(&message, b"", &[]).await {
-                    return Err(error.to_string());
+                    return Err(error.to_string().into());
                 }
             }
             received = talk.receive() => {
                 let message = match received {
                     Ok(received) => received.message,
-                    Err(error) => return Err(error.to_string()),
+                    Err(error) => return Err(error.to_string().into()),
                 };
                 match message {
                     Message::Accept => desk.event(Event::ToldToAccept).await,
                     Message::Counted { statement } => desk.tell(Told::Counted(statement)).await,
-                    Message::Commit => return commit(desk, talk).await,
-                    Message::Refused { reason } => return Err(reason),
-                    other => return Err(format!("it said what makes no sense here: {other:?}")),
+                    Message::Commit => return Ok(commit(desk, talk).await?),
+                    Message::Refused { reason } => return Err(Parting::Refused(reason)),
+                    other => {
+                        let why = format!("it said what makes no sense here: {other:?}");
+                        return Err(why.into());
+                    }
                 }
             }
         }
