@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use nix::errno::Errno;
@@ -21,6 +21,9 @@ use crate::telemetry::log::CLOSE_DEADLINE;
 
 /// How long a process may take to say who it is.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The system's begin is told in whole seconds.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether the process is gone.
 const POLL: Duration = Duration::from_millis(100);
@@ -73,6 +76,10 @@ pub fn stop(arguments: &Stop) -> Exit {
     };
     let log = log.new(o!("tag" => "mosn stop"));
     match named(&paths, &log) {
+        Ok(pid) if is_another(pid, &paths) => {
+            let why = "it has begun after the pid file was written, and is another one";
+            error!(log, "process({}) is left alone: {}", pid, why);
+        }
         Ok(pid) => interrupt(pid, &log),
         Err(error) => error!(log, "fail to get pid: {}", error),
     }
@@ -105,6 +112,33 @@ fn named(paths: &ControlPaths, log: &Logger) -> io::Result<Pid> {
         }
         None => asked,
     }
+}
+
+/// Whether the system has given the number of a process that is gone to another one.
+fn is_another(pid: Pid, paths: &ControlPaths) -> bool {
+    let mut files = [&paths.pid, &paths.default_pid].into_iter();
+    let named = files.find(|file| pid_file::read(file).is_ok_and(|named| named == pid));
+    let written = named.and_then(|file| fs::metadata(file).ok()?.modified().ok());
+    let is_later = written
+        .zip(began(pid))
+        .is_some_and(|(written, began)| began > written + CLOCKS_DIFFER);
+    // The clock may have been set meanwhile.
+    is_later && !answers(pid, paths)
+}
+
+/// When a process has begun, by today's clock.
+fn began(pid: Pid) -> Option<SystemTime> {
+    let (stat, system) = (
+        fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
+        fs::read_to_string("/proc/stat").ok()?,
+    );
+    let (_, fields) = stat.rsplit_once(") ")?;
+    // The 22nd of proc_pid_stat(5), in hundredths of a second since the system has begun.
+    let ticks: u64 = fields.split(' ').nth(19)?.parse().ok()?;
+    let mut lines = system.lines();
+    let booted = lines.find_map(|line| line.strip_prefix("btime "))?;
+    let booted = Duration::from_secs(booted.trim().parse().ok()?);
+    Some(SystemTime::UNIX_EPOCH + booted + Duration::from_millis(ticks.saturating_mul(10)))
 }
 
 fn runs(pid: Pid) -> bool {

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 
@@ -66,6 +67,33 @@ fn stop_sees_the_end_of_a_process_whose_parent_does_not_ask_how_it_ended() {
         told.contains(&format!("stopped mosn process({pid}) successfully.")),
         "{told}"
     );
+}
+
+#[test]
+fn stop_leaves_a_process_alone_that_has_begun_after_the_pid_file_was_written() {
+    let home = home();
+    let mut other = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .expect("it starts");
+    fs::create_dir(home.path("logs")).expect("it is ours");
+    let path = home.path("logs/mosn.pid");
+    fs::write(&path, other.id().to_string()).expect("it is ours");
+    let file = fs::File::options()
+        .write(true)
+        .open(&path)
+        .expect("it is ours");
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    file.set_modified(long_ago).expect("it is ours");
+
+    let output = home.command("stop").output().expect("it runs");
+
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let ended = other.try_wait().expect("it is our child");
+    other.kill().expect("it is our child");
+    other.wait().expect("it is our child");
+    assert_eq!(ended, None);
+    assert!(told.contains("is left alone"), "{told}");
 }
 
 #[test]
