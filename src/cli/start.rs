@@ -106,17 +106,20 @@ fn boot(
     let line = CommandLine::new(super::canonical_arguments(), &begun.source.path);
     let ended = proceed(begun, settings, &paths, line, (&log, &handle, &output));
     close(&handle);
-    match ended {
-        Ok(exit) => exit,
-        Err(_) if logging::output(&output) == Output::Stderr => Exit::Failed,
-        // Who watches the terminal does not see the log.
-        Err(reason) => print::refuse(&reason, Exit::Failed),
-    }
+    ended.unwrap_or_else(|reason| {
+        upgrade::report(&reason);
+        match logging::output(&output) {
+            Output::Stderr => Exit::Failed,
+            // Who watches the terminal does not see the log.
+            _ => print::refuse(&reason, Exit::Failed),
+        }
+    })
 }
 
 /// Tells that there is no log.
 fn unlogged(error: &log::Error, early: &Logger) -> Exit {
     let place = "`default_log_path` in the configuration, or `--log-output`, says where it goes";
+    upgrade::report(&format_args!("initialize default logger failed : {error}"));
     crit!(early, "initialize default logger failed : {error}; {place}");
     Exit::Failed
 }

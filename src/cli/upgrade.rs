@@ -170,7 +170,12 @@ pub(super) async fn inherit(
         directory, timeout, ..
     }) = upgrades
     else {
-        return Ok(None);
+        let Some(asks) = asking() else {
+            return Ok(None);
+        };
+        let why = "`disable_upgrade`: the configuration wants no upgrade";
+        upgrade::report(&asks, std::process::id(), why).await;
+        return Err(failed(&why, 2, log));
     };
     match upgrade::inherit(directory, *timeout).await {
         Ok(Some(inheritance)) => {
@@ -206,12 +211,17 @@ fn stops(log: &Logger) {
     }
 }
 
+/// The control directory of the process that started this one to take over.
+fn asking() -> Option<PathBuf> {
+    std::env::var_os(settings::PREDECESSOR).map(PathBuf::from)
+}
+
 /// Tells the process that started this one to take over why it cannot even begin.
 pub(super) fn report(why: &dyn std::fmt::Display) {
-    let Some(directory) = std::env::var_os(settings::PREDECESSOR) else {
+    let Some(directory) = asking() else {
         return;
     };
-    let (directory, why) = (PathBuf::from(directory), why.to_string());
+    let why = why.to_string();
     let report = upgrade::report(&directory, std::process::id(), &why);
     actix_rt::System::new().block_on(report);
 }

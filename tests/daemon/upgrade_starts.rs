@@ -259,6 +259,20 @@ fn a_successor_that_is_told_to_end_says_so_and_the_predecessor_goes_on() {
 }
 
 #[test]
+fn a_successor_that_wants_no_upgrade_says_so() {
+    let (home, _) = home();
+    let old = running(&home);
+    let good = fs::read_to_string(home.path("conf/mosn.json")).expect("it is ours");
+    let other = home.path("conf/other.json");
+    let document = good.replacen('{', "{\"disable_upgrade\":true,", 1);
+    fs::write(&other, document).expect("it is ours");
+    let (code, told) = ended(asked(&home, &format!("--config {}", other.display())));
+    assert_eq!(code, Some(76), "{told}");
+    assert!(told.contains("`disable_upgrade`"), "{told}");
+    assert_eq!(pid_in(&home), Some(old.id()));
+}
+
+#[test]
 fn a_file_that_may_not_be_executed_is_named() {
     let (home, _) = home();
     let old = running(&home);
