@@ -241,6 +241,39 @@ fn a_predecessor_that_is_told_to_end_ends_the_upgrade_and_the_service() {
 }
 
 #[test]
+fn a_process_that_was_started_and_has_not_called_ends_with_its_starter() {
+    let (home, _) = home();
+    let mut old = running(&home);
+    let asked = asked(&home, &format!("--binary {}", silent(&home)));
+    until("it runs", || home.path("started").exists());
+    let started = fs::read_to_string(home.path("started")).expect("it is there");
+
+    old.signal(Signal::SIGINT);
+
+    assert_eq!(old.code(), Some(0));
+    until("it is gone", || kill(pid(&started), None).is_err());
+    assert_eq!(ended(asked).0, Some(76));
+}
+
+#[test]
+fn a_successor_goes_on_alone_at_once_also_when_it_is_not_whole_yet() {
+    // Ten times, as it is whole within milliseconds.
+    for _ in 0..10 {
+        let (home, to) = home();
+        let mut old = running(&home);
+        let mut new = starting(&home, &[("BANYAN_UPGRADE_TIMEOUT_S", "600")]);
+        new.says_part("active reconfiguring");
+
+        old.signal(Signal::SIGKILL);
+
+        assert_eq!(old.code(), None);
+        new.says("/logs/mosn.pid");
+        let served = Client::served(to).and_then(Client::finish);
+        served.expect("it serves");
+    }
+}
+
+#[test]
 fn a_successor_that_is_told_to_end_says_so_and_the_predecessor_goes_on() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (home, to) = home();

@@ -123,6 +123,10 @@ async fn becomes(
     mut starting: Starting<'_>,
 ) -> Result<(), String> {
     let Launched { pid, ended, kill } = launched;
+    let child = Child {
+        desk,
+        kill: Some(kill),
+    };
     let silent = desk.options.timeout;
     // Until it accepts, its probation, and the commit.
     let waits = silent + desk.options.probation + silent / 2;
@@ -141,25 +145,58 @@ async fn becomes(
         waited = late => Came::Nothing(waited),
     };
     match came {
-        Came::Outcome(outcome) if outcome.is_started => outcome.result,
+        Came::Outcome(outcome) if outcome.is_started => {
+            child.leave();
+            outcome.result
+        }
         Came::Outcome(other) => {
-            kill();
+            child.kill();
             let other = other.pid;
             Err(format!(
                 "process {other} has taken over; process {pid} was late, and was killed"
             ))
         }
         Came::End(how) => {
+            child.leave();
             let said = timeout(SAYS_WHY_WITHIN, starting.outcome()).await.ok();
             let said = said.filter(|outcome| outcome.is_started);
             let why = said.and_then(|outcome| outcome.result.err());
             Err(why.unwrap_or_else(|| format!("process {pid} ended before it took over: {how}")))
         }
         Came::Nothing(waited) => {
-            kill();
+            child.kill();
             Err(format!(
                 "process {pid} was not ready within {waited:?}, and was killed"
             ))
+        }
+    }
+}
+
+/// A process that was started. When this process ends before that one has called, so does that one,
+/// which would find nobody and start all the same.
+struct Child<'d> {
+    desk: &'d Desk,
+    kill: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Child<'_> {
+    fn kill(mut self) {
+        if let Some(kill) = self.kill.take() {
+            kill();
+        }
+    }
+
+    fn leave(mut self) {
+        self.kill = None;
+    }
+}
+
+impl Drop for Child<'_> {
+    fn drop(&mut self) {
+        if let Some(kill) = self.kill.take()
+            && !self.desk.outcomes.has_called()
+        {
+            kill();
         }
     }
 }

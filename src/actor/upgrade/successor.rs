@@ -1,14 +1,19 @@
 //! The talk with the predecessor, once it has handed over what it has.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::arriving;
 use super::desk::{Command, Desk, Told};
-use crate::lifecycle::{Event, Word};
+use crate::lifecycle::{Event, State, Word};
 use crate::net::{Talk, TalkError};
 use crate::protocol::handover::Message;
+
+/// How often it is looked whether the tree is whole, when the predecessor was lost before it is.
+const STARTS_POLL: Duration = Duration::from_millis(5);
 
 /// Says what the root lets say and tells what is heard, until this process is in charge or not to
 /// be.
@@ -35,6 +40,10 @@ pub(super) async fn talk(desk: Rc<Desk>, mut talk: Talk) {
     };
     // Hung up before the look: the predecessor accepts again at once.
     drop(talk);
+    // What to do about it is decided by a tree that is whole: accept, or end.
+    while desk.state.get() == State::Starting {
+        sleep(STARTS_POLL).await;
+    }
     let told = match why {
         Parting::Lost(why) => desk.after_predecessor(&why).await,
         Parting::Refused(why) => after_refusal(&desk, why),
@@ -52,11 +61,19 @@ fn after_refusal(desk: &Desk, why: String) -> Told {
     }
 }
 
+/// Whether somebody wishes that this process ends, whatever becomes of the predecessor.
+fn ends(state: State) -> bool {
+    matches!(
+        state,
+        State::Stopping | State::Draining { .. } | State::Lingering { .. }
+    )
+}
+
 /// Why a talk with a predecessor is over, in words.
 enum Parting {
     /// It may be dead.
     Lost(String),
-    /// It has said that there will be no successor.
+    /// It has said that there will be no successor, or was told so.
     Refused(String),
 }
 
@@ -82,10 +99,14 @@ async fn converse(
                     Some(Command::Say(Word::Accepting, _)) => Message::Accepting,
                     Some(Command::Say(..) | Command::Offer(..)) => continue,
                     Some(Command::Refuse(reason)) => {
+                        let is_to_end = ends(desk.state.get());
                         let refused = Message::Refused { reason: reason.clone() };
                         // It notices as well when the talk just ends.
                         let _ = talk.send(&refused, b"", &[]).await;
-                        return Err(reason.into());
+                        return Err(match is_to_end {
+                            true => Parting::Refused(reason),
+                            false => Parting::Lost(reason),
+                        });
                     }
                     None | Some(Command::HangUp) => {
                         let why = "the predecessor did not answer in time";
