@@ -56,6 +56,20 @@ impl Fields {
         self.remove_known(Names::ONE_HOP);
     }
 
+    /// Appends the names of fields that `Connection` lists, with a comma behind each: trailers of
+    /// these names are for this hop only as well.
+    pub(super) fn list_named(&self, out: &mut Vec<u8>) {
+        let lists = self
+            .known()
+            .filter(|(known, _)| *known == Known::Connection);
+        for option in lists.flat_map(|(_, value)| elements(value)) {
+            if takes_fields(option) {
+                out.extend_from_slice(option);
+                out.push(b',');
+            }
+        }
+    }
+
     /// Removes `Content-Length` and `Transfer-Encoding`; [`Framing`](super::Framing) writes them
     /// anew.
     pub fn strip_framing(&mut self) {

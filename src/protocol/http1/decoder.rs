@@ -11,17 +11,17 @@ use std::ops::Range;
 use super::error::Malformed;
 use super::fields::Fields;
 use super::framing::Body;
-use super::grammar::{is_line_byte, is_line_text, is_token, trimmed};
+use super::grammar::{elements, is_line_byte, is_line_text, is_token, trimmed};
 
 /// Digits of a chunk size: as many as 64 bits have.
 const MAX_DIGITS: u8 = 16;
 /// Bytes of the line that opens a chunk. Real ones have under ten; extensions are hardly used.
-const MAX_LINE: usize = 256;
+const MAX_LINE: u16 = 256;
 /// Bytes of all extensions of a body, so that a body is not mostly them.
-const MAX_EXTENSIONS: usize = 16 << 10;
+const MAX_EXTENSIONS: u16 = 16 << 10;
 /// Bytes of all trailers, their line ends included.
 const MAX_TRAILERS: usize = 8 << 10;
-const MAX_TRAILER_FIELDS: usize = 64;
+const MAX_TRAILER_FIELDS: u16 = 64;
 
 /// Trailers that would mean something to whoever takes them for fields of the head.
 const FORBIDDEN: [&[u8]; 9] = [
@@ -43,12 +43,14 @@ pub struct Decoder {
     /// The size of the chunk whose line is being read.
     size: u64,
     digits: u8,
-    line_bytes: usize,
-    extension_bytes: usize,
+    line_bytes: u16,
+    extension_bytes: u16,
     trailer_bytes: usize,
-    trailer_fields: usize,
+    trailer_fields: u16,
     /// A trailer whose line end has not come.
     line: Vec<u8>,
+    /// Names of trailers that are left out, as a list.
+    left_out: Vec<u8>,
     trailers: Fields,
 }
 
@@ -113,8 +115,15 @@ impl Decoder {
             trailer_bytes: 0,
             trailer_fields: 0,
             line: Vec::new(),
+            left_out: Vec::new(),
             trailers: Fields::default(),
         }
+    }
+
+    /// Leaves out trailers of these names, which commas tell apart: those of fields that the
+    /// message's `Connection` names (RFC 9110 section 7.6.1).
+    pub fn leave_out(&mut self, names: &[u8]) {
+        self.left_out.extend_from_slice(names);
     }
 
     /// Takes the next piece of input.
@@ -187,7 +196,7 @@ impl Decoder {
     }
 
     /// The trailers, once the body has ended: those that may be, which excludes the fields that
-    /// frame or route a message.
+    /// frame or route a message, and those [left out](Self::leave_out).
     #[must_use]
     pub fn trailers(&self) -> &Fields {
         &self.trailers
@@ -353,9 +362,10 @@ impl Decoder {
         if self.trailer_fields > MAX_TRAILER_FIELDS {
             return Err(Malformed::Trailers);
         }
-        if !FORBIDDEN
-            .iter()
-            .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+        let forbidden = FORBIDDEN.iter().copied().chain(elements(&self.left_out));
+        if !forbidden
+            .into_iter()
+            .any(|no| name.eq_ignore_ascii_case(no))
         {
             self.trailers.push(name, value);
         }

@@ -37,6 +37,7 @@ pub struct Request {
     target: Target,
     host: Option<Span>,
     upgrade: Option<Span>,
+    named: Vec<u8>,
     expectation: Expectation,
     head_bytes: usize,
 }
@@ -134,6 +135,12 @@ impl Request {
         self.upgrade.map(|upgrade| upgrade.of(&self.text))
     }
 
+    /// The fields that `Connection` names, as a list; told where there may be trailers.
+    #[must_use]
+    pub fn named_by_connection(&self) -> &[u8] {
+        &self.named
+    }
+
     /// The length of the head as received, with the empty lines before it.
     #[must_use]
     pub fn head_bytes(&self) -> usize {
@@ -148,6 +155,7 @@ impl Request {
         self.target = Target::default();
         self.host = None;
         self.upgrade = None;
+        self.named.clear();
         self.expectation = Expectation::None;
         self.head_bytes = 0;
     }
@@ -171,6 +179,9 @@ impl Request {
         let declared = Declared::read(&self.fields, self.version)?;
         self.body = declared.body(Body::None);
         self.persistence = declared.persistence(self.version);
+        if self.body == Body::Chunked {
+            self.fields.list_named(&mut self.named);
+        }
         self.read_host(declared.host)?;
         self.read_wishes(&declared);
         Ok(())

@@ -38,6 +38,7 @@ pub struct Response {
     /// Whether the server says so, when it lets none follow, instead of merely going.
     pub says_close: bool,
     reason: Vec<u8>,
+    named: Vec<u8>,
     content_length: Option<u64>,
     head_bytes: usize,
 }
@@ -92,6 +93,12 @@ impl Response {
         self.content_length
     }
 
+    /// The fields that `Connection` names, as a list; told where there may be trailers.
+    #[must_use]
+    pub fn named_by_connection(&self) -> &[u8] {
+        &self.named
+    }
+
     /// The length of the head as received.
     #[must_use]
     pub fn head_bytes(&self) -> usize {
@@ -101,6 +108,7 @@ impl Response {
     fn clear(&mut self) {
         self.fields.clear();
         self.reason.clear();
+        self.named.clear();
         self.content_length = None;
         self.head_bytes = 0;
     }
@@ -125,6 +133,9 @@ impl Response {
         let declared = Declared::read(&self.fields, self.version)?;
         self.content_length = declared.length;
         self.body = body(to, self.status, &declared);
+        if self.body == Body::Chunked {
+            self.fields.list_named(&mut self.named);
+        }
         self.says_close = declared.options.has(Options::CLOSE);
         self.persistence =
             if self.body == Body::UntilClose || declares_forbidden(self.status, &declared) {

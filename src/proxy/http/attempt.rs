@@ -100,6 +100,7 @@ impl<'t, 'c, 'r, S: Setting> Attempt<'t, 'c, 'r, S> {
     ) -> Result<Self, Stop> {
         let body = exchange.request.body;
         let mut upload = Transfer::new(body, Framing::from(body), exchange.body_limit());
+        upload.leave_out(exchange.request.named_by_connection());
         exchange.write_head(course, Some(picked.lease.host()), upload.unsent.buffer());
         let used = upload.feed(&exchange.intake.bytes);
         let used = used.map_err(|broken| request_trouble(exchange, broken))?;

@@ -58,6 +58,7 @@ impl<S: Setting> Attempt<'_, '_, '_, S> {
         self.exchange.record.status = status;
         let mut download = Transfer::new(body, framing, None);
         download.followed_by(self.ends.sequel());
+        download.leave_out(self.response.named_by_connection());
         // Interim responses go first.
         download.unsent = std::mem::take(&mut self.interim);
         let fields = &mut self.response.fields;

@@ -183,6 +183,11 @@ impl Transfer {
         }
     }
 
+    /// Leaves out trailers of these names, which commas tell apart.
+    pub(super) fn leave_out(&mut self, names: &[u8]) {
+        self.decoder.leave_out(names);
+    }
+
     /// Bytes of the body that came so far.
     pub(super) fn payload(&self) -> u64 {
         self.payload
