@@ -1,5 +1,7 @@
 //! Stream filters of a listener, their settings for a route, and mirrors.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use banyan::Proxy;
@@ -251,6 +253,36 @@ async fn a_mirror_gets_bodies_that_come_behind_their_heads() {
 
     until("the copy arrives", || async { shadow.count() == 1 }).await;
     assert_eq!(shadow.heard()[0].text(), "hello");
+}
+
+#[actix::test]
+async fn a_mirror_gets_chunks_as_they_were_understood() {
+    let main = Web::named("main").await;
+    let copy = Rc::new(RefCell::new(Vec::new()));
+    let body = copy.clone();
+    let shadow = Web::scripted(move |mut peer| {
+        let body = body.clone();
+        async move {
+            peer.head().await.unwrap();
+            // Ends the connection, and with it what is read.
+            peer.send("noise\r\n\r\n").await;
+            *body.borrow_mut() = peer.rest().await;
+        }
+    })
+    .await;
+    let mut route = to("main", json!({}));
+    route["request_mirror_policies"] = json!({ "cluster": "shadow", "percent": 100 });
+    let site = Site::routes(json!([route]))
+        .cluster("main", &[main.address])
+        .cluster("shadow", &[shadow.address]);
+    let running = site.start().await;
+
+    let fields = "Host: a\r\nConnection: x-a\r\nTransfer-Encoding: chunked\r\n";
+    let body = "03;x=\"y\"\r\nabc\r\n0\r\nX-A: 1\r\nHost: b\r\nX-T: 1\r\n\r\n";
+    let request = format!("POST / HTTP/1.1\r\n{fields}\r\n{body}");
+    assert_eq!(running.ask(request).await.status(), 200);
+    let whole = b"3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n";
+    until("the copy is whole", || async { *copy.borrow() == whole }).await;
 }
 
 #[actix::test]

@@ -11,14 +11,14 @@ use crate::cluster::{Clue, Conduct, Load, Work};
 use crate::name::ClusterName;
 use crate::net::{Sequel, with_scratch};
 use crate::protocol::http1::{
-    Asked, Body, Decoder, HeadLimits, Method, Parsed, Persistence, Progress, Response,
+    Asked, Body, Decoder, Framing, HeadLimits, Method, Parsed, Persistence, Progress, Response,
 };
 use crate::upstream::{Hosts, PoolError, Pooled};
 
 use super::course::Course;
 use super::exchange::Exchange;
 use super::spare::Lent;
-use super::transfer::{Unsent, measure};
+use super::transfer::{Transfer, Unsent, measure};
 use super::{Aside, SPEECH, Setting};
 
 /// How long a copy may take, its response included.
@@ -61,16 +61,21 @@ impl<S: Setting> Exchange<'_, S> {
             self.note_uncopied(course, &why);
             return Mirrored::Settled;
         };
-        let mut message = Vec::new();
-        self.write_head(course, None, &mut message);
-        message.extend_from_slice(&self.intake.bytes[..length]);
+        let body = self.request.body;
+        let mut message = Transfer::new(body, Framing::from(body), None);
+        message.leave_out(self.request.named_by_connection());
+        self.write_head(course, None, message.unsent.buffer());
+        // It was measured: it is as its framing says.
+        if message.feed(&self.intake.bytes[..length]).is_err() {
+            return Mirrored::Settled;
+        }
         let asked = match self.request.method {
             Method::Head => Asked::Head,
             _ => Asked::Other,
         };
         let setting = &self.connection.setting;
         let to = (mirror.cluster.clone(), clue.clone());
-        let copy = send(Rc::clone(setting), to, message, asked);
+        let copy = send(Rc::clone(setting), to, message.unsent, asked);
         if setting.run_aside(Box::pin(copy)) == Aside::Dropped {
             self.note_uncopied(course, "too many copies are under way");
         }
@@ -96,7 +101,7 @@ impl<S: Setting> Exchange<'_, S> {
 async fn send<S: Setting>(
     setting: Rc<S>,
     (cluster, clue): (ClusterName, Clue),
-    message: Vec<u8>,
+    message: Unsent,
     asked: Asked,
 ) {
     let sent = async {
@@ -138,11 +143,10 @@ async fn send<S: Setting>(
 async fn exchange(
     upstream: &Pooled,
     load: &Load,
-    message: Vec<u8>,
+    mut message: Unsent,
     asked: Asked,
 ) -> Option<Persistence> {
-    let mut unsent = Unsent::from(message);
-    poll_fn(|cx| unsent.poll_flush(cx, upstream, Sequel::Open))
+    poll_fn(|cx| message.poll_flush(cx, upstream, Sequel::Open))
         .await
         .ok()?;
     let mut answer = Answer::Head(Vec::new());

@@ -112,15 +112,6 @@ impl Unsent {
     }
 }
 
-impl From<Vec<u8>> for Unsent {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            ..Self::default()
-        }
-    }
-}
-
 impl Drop for Unsent {
     fn drop(&mut self) {
         self.forget();
