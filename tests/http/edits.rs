@@ -149,6 +149,27 @@ async fn fields_of_requests_are_added_and_removed_at_three_scopes() {
 }
 
 #[actix::test]
+async fn an_added_field_may_tell_of_the_request_s_other_fields() {
+    let web = Web::named("here").await;
+    let none = || [json!([]), json!([])];
+    let added = json!([
+        add("x-cookie", "%Http1_cookie_id%"),
+        add("x-to", "%authority%"),
+        add("x-patience", "%proxy_global_timeout%"),
+    ]);
+    let site = scoped("request", [added, json!([])], none(), none());
+    let running = site.cluster("main", &[web.address]).start().await;
+
+    let fields = "Host: a\r\nCookie: b=0; id=7\r\nX-Mosn-Global-Timeout: 9000\r\n";
+    running.ask(format!("GET / HTTP/1.1\r\n{fields}\r\n")).await;
+
+    let heard = web.heard().pop().unwrap();
+    assert_eq!(heard.field("x-cookie"), Some("7"));
+    assert_eq!(heard.field("x-to"), Some("a"));
+    assert_eq!(heard.field("x-patience"), Some("9000"));
+}
+
+#[actix::test]
 async fn fields_of_responses_are_added_and_removed_at_three_scopes() {
     let web =
         Web::answering(|_| reply(201, "X-From: web\r\nServer: secret\r\nX-Up: 9\r\n", "")).await;

@@ -35,12 +35,21 @@ pub(in crate::proxy) fn value<'a>(
     subject: &Subject<'a>,
     variable: &Variable,
 ) -> Option<Cow<'a, [u8]>> {
+    value_among(subject, &subject.request.fields, variable)
+}
+
+/// The same, where these are the request's fields.
+fn value_among<'a>(
+    subject: &Subject<'a>,
+    fields: &'a Fields,
+    variable: &Variable,
+) -> Option<Cow<'a, [u8]>> {
     match variable {
-        Variable::Known(known) => known_value(subject, *known),
-        Variable::RequestField(name) => field(&subject.request.fields, name),
+        Variable::Known(known) => known_value(subject, fields, *known),
+        Variable::RequestField(name) => field(fields, name),
         Variable::ResponseField(name) => field(&subject.response?.fields, name),
         Variable::QueryArgument(name) => argument(subject.request.query()?, name),
-        Variable::Cookie(name) => cookie(&subject.request.fields, name),
+        Variable::Cookie(name) => cookie(fields, name),
         Variable::Valueless(_) | Variable::Unknown(_) => None,
     }
 }
@@ -54,15 +63,22 @@ pub(in crate::proxy) fn push(
     response: Option<&Fields>,
     out: &mut Vec<u8>,
 ) {
-    let value = match (variable, request, response) {
-        (Variable::RequestField(name), Some(fields), _)
-        | (Variable::ResponseField(name), _, Some(fields)) => field(fields, name),
-        _ => value(subject, variable),
+    let value = match (variable, response) {
+        (Variable::ResponseField(name), Some(fields)) => field(fields, name),
+        _ => value_among(
+            subject,
+            request.unwrap_or(&subject.request.fields),
+            variable,
+        ),
     };
     out.extend_from_slice(&value.unwrap_or_default());
 }
 
-fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>> {
+fn known_value<'a>(
+    subject: &Subject<'a>,
+    fields: &'a Fields,
+    known: Known,
+) -> Option<Cow<'a, [u8]>> {
     let (request, record) = (subject.request, subject.record);
     // Every request has a method; what has none is no request.
     if request.method_text().is_empty() && is_of_head(known) {
@@ -75,7 +91,7 @@ fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>>
         Known::Query => request.query().filter(|query| !query.is_empty())?.into(),
         Known::Uri => request.target().into(),
         Known::Host => request.host()?.into(),
-        Known::Authority => field(&request.fields, "host")?,
+        Known::Authority => field(fields, "host")?,
         Known::Scheme => request.scheme().unwrap_or(b"http").into(),
         Known::Length => number(request.head_bytes() as u64 + record.body_received),
         Known::Protocol => subject.connection.speaks().as_bytes().into(),
@@ -103,9 +119,9 @@ fn known_value<'a>(subject: &Subject<'a>, known: Known) -> Option<Cow<'a, [u8]>>
             Address::Unix(_) => return None,
         },
         Known::ListenerType => return None,
-        Known::GlobalTimeout => field(&request.fields, "x-mosn-global-timeout")?,
-        Known::TryTimeout => field(&request.fields, "x-mosn-try-timeout")?,
-        Known::RpcService => field(&request.fields, "service")?,
+        Known::GlobalTimeout => field(fields, "x-mosn-global-timeout")?,
+        Known::TryTimeout => field(fields, "x-mosn-try-timeout")?,
+        Known::RpcService => field(fields, "service")?,
         Known::StartTime => text(start(subject)),
         Known::RequestReceivedDuration
         | Known::ResponseReceivedDuration
