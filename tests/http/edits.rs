@@ -239,7 +239,7 @@ async fn a_host_is_not_rewritten_to_what_is_none() {
     let web = Web::named("here").await;
     let how = json!({ "auto_host_rewrite_header": "X-Host" });
     let running = Site::forwarding(&[web.address], how).start().await;
-    for value in ["c.example, d.example", "c.example/path", "c d", "u@c"] {
+    for value in ["c.example, d.example", "c.example/path", "c d", "u@c", ""] {
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Host: {value}\r\n\r\n");
         running.ask(request).await;
         let heard = web.heard().pop().unwrap();

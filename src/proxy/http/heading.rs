@@ -38,8 +38,11 @@ impl<'a> Heading<'a> {
 
     /// Makes the request's fields those that go upstream.
     pub(super) fn rehead(&mut self, table: &Table, found: &Found<'_>, forward: &Forward) {
-        let absolute = self.request.target_form() == TargetForm::Absolute;
-        let authority = absolute
+        let names_host = matches!(
+            self.request.target_form(),
+            TargetForm::Absolute | TargetForm::Authority
+        );
+        let authority = names_host
             .then(|| self.request.host().map(<[u8]>::to_vec))
             .flatten();
         if self.request.version == Version::Http10 {
@@ -73,7 +76,8 @@ impl<'a> Heading<'a> {
             HostRewrite::FromField(name) => {
                 let host = self.request.fields.get(name);
                 // Whatever else a client writes there would be refused, or misread, as a host.
-                let host = host.filter(|host| is_authority(host)).map(<[u8]>::to_vec);
+                let host = host.filter(|host| !host.is_empty() && is_authority(host));
+                let host = host.map(<[u8]>::to_vec);
                 if let Some(host) = host {
                     self.request.fields.set("Host", &host);
                 }
