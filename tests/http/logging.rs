@@ -210,6 +210,25 @@ async fn answers_of_the_proxy_s_own_are_logged_too() {
 }
 
 #[actix::test]
+async fn a_body_that_a_status_has_not_does_not_count_as_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let log = json!({ "log_path": file, "log_format": "%response_code% %bytes_sent%" });
+    let answer = json!({ "match": {}, "direct_response": { "status": 204, "body": "text" } });
+    let site = Site::routes(json!([answer])).listener("access_logs", json!([log]));
+    let logs = AccessLogs::new(Roller::default(), TimeZone::UTC);
+    let running = site
+        .start_as(Proxy::default().access_logs(logs.clone()))
+        .await;
+    running.client().await.fetch("/").await;
+
+    running.end().await;
+
+    assert_eq!(logs.close(Duration::from_secs(20)), Closed::Flushed);
+    assert_eq!(lines(&file), ["204 0"]);
+}
+
+#[actix::test]
 async fn a_log_that_was_moved_away_is_begun_anew_on_reopening() {
     let logged = Logged::start(json!({ "log_format": "%Http1_request_uri%" })).await;
     logged.running.ask(get("/before")).await;

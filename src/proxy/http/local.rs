@@ -63,10 +63,9 @@ impl<S: Setting> Exchange<'_, S> {
                 _ => After::Close,
             };
         }
-        self.connection.flow.add_sent(reply.body.len());
-        if asked == Asked::Other {
-            self.record.body_sent = reply.body.len() as u64;
-        }
+        let sent = reply.sent_body(asked).len();
+        self.connection.flow.add_sent(sent);
+        self.record.body_sent = sent as u64;
         match (ends, next) {
             (Ends::No | Ends::NoAsTold, Some(next)) => After::Next(next),
             (_, Some(next)) if next.is_empty() && self.connection.stream.is_quiet() => After::Close,

@@ -99,16 +99,25 @@ impl LocalReply {
     fn write(&self, out: &mut Vec<u8>, ends: Ends, method: Asked) {
         write_status_line(out, self.status, standard_reason(self.status).as_bytes());
         self.fields.write_to(out);
-        // Neither has a body, nor a length (RFC 9110 sections 15.2, 15.3.5, 15.4.5).
-        let is_bare = self.status < 200 || matches!(self.status, 204 | 304);
-        if !is_bare {
+        if !self.is_bare() {
             Framing::Length(self.body.len() as u64).write_to(out);
         }
         out.extend_from_slice(ends.field());
         out.extend_from_slice(b"\r\n");
-        if !is_bare && method == Asked::Other {
-            out.extend_from_slice(&self.body);
+        out.extend_from_slice(self.sent_body(method));
+    }
+
+    /// The body as far as it is sent.
+    pub(super) fn sent_body(&self, method: Asked) -> &[u8] {
+        match method == Asked::Head || self.is_bare() {
+            true => b"",
+            false => &self.body,
         }
+    }
+
+    /// Whether it has neither a body nor a length (RFC 9110 sections 15.2, 15.3.5, 15.4.5).
+    fn is_bare(&self) -> bool {
+        self.status < 200 || matches!(self.status, 204 | 304)
     }
 }
 
@@ -119,6 +128,19 @@ pub(super) enum Asked {
     Head,
     /// By any other method.
     Other,
+}
+
+impl Asked {
+    /// By what has come of a head that is none, or not whole.
+    pub(super) fn by(mut input: &[u8]) -> Self {
+        while let Some(rest) = input.strip_prefix(b"\r\n") {
+            input = rest;
+        }
+        match input.starts_with(b"HEAD ") {
+            true => Self::Head,
+            false => Self::Other,
+        }
+    }
 }
 
 /// What is said about the connection's future.

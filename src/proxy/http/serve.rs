@@ -15,6 +15,7 @@ use crate::protocol::http1::{HeadLimits, Parsed, Refusal, Request};
 
 use super::exchange::{After, Exchange, Received};
 use super::linger::linger;
+use super::reply::Asked;
 use super::spare::Lent;
 use super::unheard;
 use super::{Addresses, Connection, Setting};
@@ -75,9 +76,9 @@ pub struct Tunnel {
 enum Heard {
     Request(Received),
     /// What came is no request; when that began.
-    Refused(Refusal, Instant),
+    Refused(Refusal, Instant, Asked),
     /// A head was begun then, and not ended in time.
-    Slow(Instant),
+    Slow(Instant, Asked),
     /// Nothing will come: closed, reset, or said goodbye to.
     Nothing,
     /// Nothing has come, and it is to be waited for elsewhere.
@@ -101,8 +102,11 @@ pub async fn serve<S: Setting>(mut connection: Connection<S>) -> Served {
         let after = match heard {
             // Boxed: most connections rest most of the time.
             Heard::Request(received) => Box::pin(Exchange::run(&connection, received)).await,
-            Heard::Refused(refusal, since) => {
-                Box::pin(unheard::refuse(&connection, refusal, since)).await
+            Heard::Refused(refusal, since, asked) => {
+                Box::pin(unheard::refuse(&connection, refusal, since, asked)).await
+            }
+            Heard::Slow(since, asked) => {
+                Box::pin(unheard::too_slow(&connection, since, asked)).await
             }
             Heard::Slow(since) => Box::pin(unheard::too_slow(&connection, since)).await,
             Heard::Nothing => return Served::Closed,
@@ -292,7 +296,10 @@ async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u
         }
     };
     let heard = match deadline {
-        Some(deadline) => timeout(deadline, rest).await.unwrap_or(Heard::Slow(since)),
+        Some(deadline) => match timeout(deadline, rest).await {
+            Ok(heard) => heard,
+            Err(_) => Heard::Slow(since, Asked::by(unread)),
+        },
         None => rest.await,
     };
     if !matches!(heard, Heard::Move) {
@@ -362,7 +369,7 @@ fn parse<S: Setting>(
         })),
         Err(refusal) => {
             let since = since.unwrap_or_else(Instant::now);
-            Some(Heard::Refused(refusal, since))
+            Some(Heard::Refused(refusal, since, Asked::by(input)))
         }
     }
 }

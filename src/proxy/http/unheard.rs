@@ -19,13 +19,18 @@ pub(super) async fn refuse<S: Setting>(
     connection: &Connection<S>,
     refusal: Refusal,
     since: Instant,
+    asked: Asked,
 ) -> After {
-    answer(connection, &Trouble::Refused(refusal), since).await
+    answer(connection, &Trouble::Refused(refusal), since, asked).await
 }
 
 /// Answers a head that does not end, and ends the connection. It began at `since`.
-pub(super) async fn too_slow<S: Setting>(connection: &Connection<S>, since: Instant) -> After {
-    answer(connection, &Trouble::TooSlow, since).await
+pub(super) async fn too_slow<S: Setting>(
+    connection: &Connection<S>,
+    since: Instant,
+    asked: Asked,
+) -> After {
+    answer(connection, &Trouble::TooSlow, since, asked).await
 }
 
 /// It is counted and logged as a request of which nothing is known.
@@ -33,6 +38,7 @@ async fn answer<S: Setting>(
     connection: &Connection<S>,
     trouble: &Trouble,
     since: Instant,
+    asked: Asked,
 ) -> After {
     let setting = &connection.setting;
     setting.counters().begin();
@@ -45,11 +51,12 @@ async fn answer<S: Setting>(
     record.status = reply.status;
     record.origin = Origin::Local;
     record.flags |= trouble.flags();
-    let sent = reply.send(&connection.stream, Ends::Yes, Asked::Other, deadlines);
+    let sent = reply.send(&connection.stream, Ends::Yes, asked, deadlines);
     let after = match sent.await {
         Ok(()) => {
-            record.body_sent = reply.body.len() as u64;
-            connection.flow.add_sent(reply.body.len());
+            let sent = reply.sent_body(asked).len();
+            record.body_sent = sent as u64;
+            connection.flow.add_sent(sent);
             After::Linger
         }
         Err(_) => {
