@@ -108,7 +108,6 @@ pub async fn serve<S: Setting>(mut connection: Connection<S>) -> Served {
             Heard::Slow(since, asked) => {
                 Box::pin(unheard::too_slow(&connection, since, asked)).await
             }
-            Heard::Slow(since) => Box::pin(unheard::too_slow(&connection, since)).await,
             Heard::Nothing => return Served::Closed,
             Heard::Leave => return Served::Leaves(leave(connection, unread, stage)),
             Heard::Move => return Served::Moves(leave(connection, unread, stage)),
@@ -298,6 +297,8 @@ async fn rest_of_head<S: Setting>(connection: &Connection<S>, unread: &mut Vec<u
     let heard = match deadline {
         Some(deadline) => match timeout(deadline, rest).await {
             Ok(heard) => heard,
+            // Empty lines alone ask for nothing, and an answer to them would pass for the next one.
+            Err(_) if unread.iter().all(|byte| b"\r\n".contains(byte)) => Heard::Nothing,
             Err(_) => Heard::Slow(since, Asked::by(unread)),
         },
         None => rest.await,
