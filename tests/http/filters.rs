@@ -60,6 +60,28 @@ async fn a_fault_aborts_requests_that_match() {
 }
 
 #[actix::test]
+async fn a_client_that_leaves_during_a_delay_ends_its_request() {
+    let web = Web::named("here").await;
+    let own = json!({ "fault": { "delay": { "fixed_delay": "600s", "percentage": 100 } } });
+    let filters = json!([{ "type": "fault", "config": {} }]);
+    let running = overridden(&web, filters, own).start().await;
+    let mut client = running.client().await;
+    client.fetch("/").await;
+    client.send(get("/own")).await;
+    until("the request is delayed", || async {
+        running.app().await.requests.request_active == 1
+    })
+    .await;
+
+    client.stream.set_zero_linger().unwrap();
+    drop(client);
+
+    running.rests().await;
+    assert_eq!(running.app().await.requests.request_reset, 1);
+    assert_eq!(web.count(), 1);
+}
+
+#[actix::test]
 async fn a_fault_delays_and_then_forwards() {
     const DELAY: Duration = Duration::from_millis(60);
     let web = Web::named("here").await;

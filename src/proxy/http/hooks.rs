@@ -26,11 +26,20 @@ impl<S: Setting> Exchange<'_, S> {
             return Ok(Again::No);
         }
         let fitting = Arc::clone(&self.fitting);
+        let connection = self.connection;
         let from = self.remarks.resume();
         let see = |look: &mut dyn FnMut(&mut RequestView<'_>) -> Step| {
             Ok::<_, Stop>(self.see(found, cluster, look))
         };
-        let passed = pass(&fitting.chain, phase, from, see).await?;
+        let passed = tokio::select! {
+            biased;
+            passed = pass(&fitting.chain, phase, from, see) => Some(passed?),
+            // They may pause.
+            () = connection.gone() => None,
+        };
+        let Some(passed) = passed else {
+            return Err(self.gone());
+        };
         passed.settle(&mut self.remarks, &mut self.record.flags)
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -232,6 +232,14 @@ impl<S> Connection<S> {
             return Poll::Pending;
         }
         self.stream.poll_word(cx)
+    }
+
+    /// Waits until nobody is there any more who could read an answer. Once the peer has said more,
+    /// or has ended its side, that is not noticed here.
+    pub(super) async fn gone(&self) {
+        if let Ok(Word::More | Word::Ended) = poll_fn(|cx| self.poll_word(cx)).await {
+            pending::<()>().await;
+        }
     }
 
     /// Whether it is to end at its next rest.
