@@ -27,6 +27,7 @@ use crate::upstream::Pooled;
 
 use super::expect::Continue;
 use super::facts::{Path, Subject};
+use super::forwards::{self, Forwards};
 use super::record::Record;
 use super::reply::LocalReply;
 use super::spare::Lent;
@@ -182,7 +183,15 @@ impl<'c, S: Setting> Exchange<'c, S> {
             return self.stopped(setback.into(), None).await;
         };
         let acted = match &found.route.action {
-            Action::Forward(forward) => self.forward(table, found, forward).await,
+            Action::Forward(forward) => {
+                let forwards = Forwards::of(self.request.method, &self.request.fields);
+                if forwards == Forwards::Never {
+                    let reply = forwards::answer(self.request.method);
+                    return self.reply(reply, Some((table, Some(found)))).await;
+                }
+                forwards.tell(&mut self.request.fields);
+                self.forward(table, found, forward).await
+            }
             Action::Respond { status, body } => {
                 let reply = LocalReply::text(*status, body);
                 return self.reply(reply, Some((table, Some(found)))).await;

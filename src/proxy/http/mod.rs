@@ -9,6 +9,7 @@ mod expect;
 pub(in crate::proxy) mod explain;
 pub(in crate::proxy) mod facts;
 mod forward;
+mod forwards;
 mod heading;
 mod hooks;
 mod linger;
