@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         Ok(Command::Start(start)) => cli::start(&start),
         Ok(Command::Stop(stop)) => cli::stop(&stop),
         Ok(Command::Upgrade(upgrade)) => cli::upgrade(&upgrade),
+        Ok(Command::Launch(launch)) => cli::launch(&launch),
         Ok(Command::Reload(reload)) => cli::reload(&reload.place, &reload.terms),
         Ok(Command::Status(status)) => cli::status(&status.place, status.json),
         Ok(Command::Explain(explain)) => cli::explain(&explain),

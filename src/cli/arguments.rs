@@ -46,6 +46,9 @@ pub enum Command {
     Drift(Place),
     /// Have a running proxy start a new process that takes over from it
     Upgrade(Upgrade),
+    /// Start a program and say how it ends, to who has started this; for upgrades
+    #[command(hide = true)]
+    Launch(super::launch::Launch),
     /// Say everything that is wrong or doubtful in a configuration
     Check(Check),
     /// Print the JSON Schema of configurations, for editors

@@ -3,16 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use slog::{Logger, error, info};
-use tokio::sync::oneshot;
 
 use super::arguments::{SettingsFlags, Upgrade as Arguments};
+use super::launch::spawn;
 use super::paths::ControlPaths;
 use super::settings::Settings;
 use super::start::absolute;
@@ -22,7 +19,7 @@ use crate::actor::upgrade::{self, InheritError};
 use crate::config::{self, Server};
 use crate::net::{Control, Talk};
 use crate::protocol::handover::Message;
-use crate::{Inheritance, Launched, Launcher, Upgrades};
+use crate::{Inheritance, Launcher, Upgrades};
 
 /// How long the running process may take to begin.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
@@ -278,7 +275,7 @@ impl CommandLine {
             for variable in OF_THIS_PROCESS {
                 command.env_remove(variable);
             }
-            spawn(&mut command)
+            spawn(&command)
         })
     }
 }
@@ -305,43 +302,6 @@ fn is_found(program: &Path) -> bool {
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
-}
-
-fn spawn(command: &mut Command) -> io::Result<Launched> {
-    if std::process::id() == 1 {
-        let why = "this is process 1 of its container, whose end would end the successor too: \
-            start another container with the same control directory, or this one under an init";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
-    }
-    let mut child = command.spawn().map_err(|error| {
-        let program = Path::new(command.get_program()).display();
-        io::Error::new(error.kind(), format!("{program}: {error}"))
-    })?;
-    let pid = child.id();
-    let (tells, ended) = oneshot::channel();
-    // It waits for the end of its child, so that no zombie is left.
-    thread::Builder::new()
-        .name("successor".to_owned())
-        .spawn(move || {
-            let how = child.wait().map_or_else(|error| error.to_string(), said);
-            // Nobody asks any more when it has taken over.
-            let _ = tells.send(how);
-        })?;
-    let kill = move || {
-        if let Ok(number) = i32::try_from(pid) {
-            // It may have ended by itself meanwhile.
-            let _ = kill(Pid::from_raw(number), Signal::SIGKILL);
-        }
-    };
-    Ok(Launched {
-        pid,
-        ended,
-        kill: Box::new(kill),
-    })
-}
-
-fn said(status: ExitStatus) -> String {
-    status.to_string()
 }
 
 #[cfg(test)]

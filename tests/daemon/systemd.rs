@@ -16,7 +16,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use crate::home::{Home, PATIENCE, Process, configuration, listener};
 use crate::peers::{Client, echo};
-use crate::upgrade::{free_address, home, pid_in, starting};
+use crate::upgrade::{Orphan, free_address, home, pid_in, starting};
 
 /// One message: its lines, and the descriptors with it.
 #[derive(Debug)]
@@ -224,6 +224,37 @@ fn a_successor_becomes_the_main_process_and_its_predecessor_falls_silent() {
     new.signal(Signal::SIGTERM);
     manager.hears_line("STOPPING=1");
     assert_eq!(new.code(), Some(0));
+}
+
+/// A manager does not wait for a main process that is another's child: it kills it at once when it
+/// is to stop it.
+#[test]
+fn a_successor_that_was_started_is_not_its_predecessors_child_when_it_becomes_the_main_process() {
+    let (home, to) = home();
+    let _orphan = Orphan(&home);
+    let mut manager = Manager::at(&home);
+    let mut old = manager.starts(&home, &[]);
+    old.says("/logs/mosn.pid");
+    // It stays with its process, which is there until it ends.
+    let standing = Client::served(to).expect("it accepts");
+    let elsewhere = configuration(&free_address().to_string(), &echo().to_string());
+    fs::write(home.path("conf/mosn.json"), elsewhere.to_string()).expect("it is ours");
+
+    old.signal(Signal::SIGUSR2);
+
+    let main = manager.hears("MAINPID", |said| said.value("MAINPID").is_some());
+    let status = format!("/proc/{}/status", main.value("MAINPID").expect("it is"));
+    let status = fs::read_to_string(status).expect("it runs");
+    let mut lines = status.lines();
+    let parent = lines.find_map(|line| line.strip_prefix("PPid:\t"));
+    let parent: u32 = parent.expect("there is one").parse().expect("a number");
+    old.is_running();
+    assert_ne!(parent, old.id());
+    let between = fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
+    let between = String::from_utf8_lossy(&between).into_owned();
+    assert!(!between.contains("\0launch\0"), "{between}");
+    standing.finish().expect("it ends when it wishes");
+    assert_eq!(old.code(), Some(0));
 }
 
 #[cfg(feature = "fault-injection")]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
+use super::launch::Parent;
 use super::outcomes::Outcomes;
 use super::{Holdings, Inheritance, Upgrades};
 use crate::actor::accounts::Word;
@@ -101,6 +102,7 @@ pub(crate) struct Desk {
     pub(super) talking: Cell<Option<(u32, Instant)>>,
     /// What has become of upgrades.
     pub(super) outcomes: Outcomes,
+    pub(super) parent: Parent,
     /// By what a connection from the predecessor finds its place.
     pub(super) holdings: OnceCell<Holdings>,
     /// How far this process is with moving its connections to a successor.
@@ -149,6 +151,7 @@ impl Desk {
             predecessor: RefCell::new(talk),
             talking: Cell::new(None),
             outcomes: Outcomes::default(),
+            parent: Parent::default(),
             holdings: OnceCell::new(),
             phase: watch::Sender::new(Phase::Before),
             offers: RefCell::default(),

@@ -1,5 +1,6 @@
 //! Starting a successor, and finding out what becomes of it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -59,6 +60,10 @@ pub struct Launched {
     pub ended: oneshot::Receiver<String>,
     /// Kills it.
     pub kill: Box<dyn FnOnce() + Send>,
+    /// Ends whatever the new process is a child of, if not this one; called before it takes over.
+    /// It may block for a moment. A service manager only waits for a main process that is its own
+    /// child.
+    pub let_go: Box<dyn FnOnce() + Send>,
 }
 
 impl fmt::Debug for Launched {
@@ -66,6 +71,23 @@ impl fmt::Debug for Launched {
         f.debug_struct("Launched")
             .field("pid", &self.pid)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the process that was started is a child of.
+#[derive(Default)]
+pub(super) struct Parent(RefCell<Option<(u32, LetsGo)>>);
+
+type LetsGo = Box<dyn FnOnce() + Send>;
+
+impl Parent {
+    /// Ends it, if this is the process that was started.
+    pub(super) async fn let_go(&self, pid: u32) {
+        let parent = self.0.borrow_mut().take_if(|(started, _)| *started == pid);
+        if let Some((_, let_go)) = parent {
+            // What fails here is a service manager's concern later.
+            let _ = spawn_blocking(let_go).await;
+        }
     }
 }
 
@@ -122,27 +144,23 @@ async fn becomes(
     launched: Launched,
     mut starting: Starting<'_>,
 ) -> Result<(), String> {
-    let Launched { pid, ended, kill } = launched;
+    let Launched {
+        pid,
+        ended,
+        kill,
+        let_go,
+    } = launched;
+    desk.parent.0.replace(Some((pid, let_go)));
     let child = Child {
         desk,
         kill: Some(kill),
     };
-    let silent = desk.options.timeout;
-    // Until it accepts, its probation, and the commit.
-    let waits = silent + desk.options.probation + silent / 2;
-    let late = async {
-        sleep(silent).await;
-        if desk.outcomes.has_called() {
-            sleep(waits - silent).await;
-            return waits;
-        }
-        silent
-    };
     let came = tokio::select! {
         biased;
         outcome = starting.outcome() => Came::Outcome(outcome),
-        how = ended => Came::End(how.unwrap_or_else(|_| "nobody knows how".to_owned())),
-        waited = late => Came::Nothing(waited),
+        // Who was let go is not heard any more.
+        Ok(how) = ended => Came::End(how),
+        waited = late(desk) => Came::Nothing(waited),
     };
     match came {
         Came::Outcome(outcome) if outcome.is_started => {
@@ -199,6 +217,19 @@ impl Drop for Child<'_> {
             kill();
         }
     }
+}
+
+/// Waits for as long as a process that was started may take, and says how long that was.
+async fn late(desk: &Desk) -> Duration {
+    let silent = desk.options.timeout;
+    sleep(silent).await;
+    if !desk.outcomes.has_called() {
+        return silent;
+    }
+    // Until it accepts, its probation, and the commit.
+    let waits = silent + desk.options.probation + silent / 2;
+    sleep(waits - silent).await;
+    waits
 }
 
 /// What comes first of a process that was started.

@@ -177,6 +177,9 @@ async fn say(desk: &Desk, talk: &Talk, command: Command) -> Result<(), TalkError
         Command::Say(Word::Commit, _) => {
             // What the successor shows from now on must not be less than what was shown here.
             tell(talk, desk.counted(accounts::Word::Further)).await?;
+            if let Some((pid, _)) = desk.talking.get() {
+                desk.parent.let_go(pid).await;
+            }
             Message::Commit
         }
         Command::Say(..) | Command::Refuse(_) | Command::HangUp => return Ok(()),
