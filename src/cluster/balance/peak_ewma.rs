@@ -2,7 +2,7 @@
 //!
 //! | part of the score | |
 //! |---|---|
-//! | latency | its average lately, in which a peak counts at once; it fades while the host is idle, so that it is tried again; a host of which nothing is known counts as the others looked at lately |
+//! | latency | its average lately, in which a peak counts at once; it fades while the host is idle, so that it is tried again; a host of which nothing is known counts as a little faster than the fastest looked at lately |
 //! | `× (active requests + 1) ^ active_request_bias` | |
 //! | `× 10^9` while it [rests](super::super::Load::rests) | it has just failed |
 //! | `÷ (1 − client errors) ^ client_error_bias` | shares of its answers lately |
@@ -23,16 +23,21 @@ const LEAST_SUCCESS: f64 = 0.1;
 /// A host that has just failed is chosen only beside others that have, or that are slower by this.
 const RESTING: f64 = 1e9;
 
-/// How much one look moves what a latency is typically.
+/// How much one look at a slower host raises the lowest latency of late.
 const LOOK: f64 = 1.0 / 16.0;
 
-/// Chooses by latency, and remembers what is typical.
+/// What a host of which nothing is known takes of the lowest latency of late: it is tried before
+/// those that are as fast.
+const UNKNOWN: f64 = 0.9;
+
+/// Chooses by latency, and remembers the lowest of late.
 #[derive(Debug)]
 pub(super) struct PeakEwma {
     choices: Choices,
     bias: Bias,
-    /// Nanoseconds; 0 until anything is known.
-    typical: f64,
+    /// The lowest latency of late, in nanoseconds; 0 until anything is known. It falls at once: a
+    /// host of which nothing is known must not wait for as long as the others get faster.
+    lowest: f64,
 }
 
 impl PeakEwma {
@@ -40,7 +45,7 @@ impl PeakEwma {
         Self {
             choices,
             bias,
-            typical: 0.0,
+            lowest: 0.0,
         }
     }
 
@@ -94,15 +99,15 @@ impl PeakEwma {
             _ => latency,
         });
         let latency = match latency {
-            Some(latency) if self.typical == 0.0 => {
-                self.typical = latency;
+            Some(latency) if self.lowest == 0.0 || latency < self.lowest => {
+                self.lowest = latency;
                 latency
             }
             Some(latency) => {
-                self.typical += (latency - self.typical) * LOOK;
+                self.lowest += (latency - self.lowest) * LOOK;
                 latency
             }
-            None => self.typical,
+            None => self.lowest * UNKNOWN,
         };
         let (client, server) = form.errors();
         let success = (1.0 - client).powf(self.bias.client_errors)

@@ -65,6 +65,26 @@ fn a_host_of_which_nothing_is_known_counts_as_the_others_do() {
 }
 
 #[test]
+fn a_host_of_which_nothing_is_known_is_tried_while_the_others_get_faster() {
+    let all = hosts(&[1; 3]);
+    let mut rng = rng(27);
+    let mut balance = Balance::new(Balancer::PeakEwma(ALL), all.clone(), &mut rng);
+    let mut counts = [0; 3];
+    for second in 0..20 {
+        for host in [0, 1] {
+            let form = all.hosts()[host].load().form();
+            let took = Duration::from_millis(100 >> second);
+            form.note(at(second), Some(took), Grade::Good, Bias::MEMORY);
+        }
+        let picks = counts_at(&mut balance, 1, instant(second), &mut rng);
+        for (sum, count) in counts.iter_mut().zip(picks) {
+            *sum += count;
+        }
+    }
+    assert!(counts[2] > 0, "{counts:?}");
+}
+
+#[test]
 fn a_host_that_fails_fast_is_spared() {
     let all = hosts(&[1; 3]);
     for (host, millis, verdict) in [
